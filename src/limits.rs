@@ -1,0 +1,135 @@
+//! Every bound of the program, by name and unit, with what happens there and why that number.
+//!
+//! A buffer, queue, cache, loop or wait without a line here is a defect. The asserts at the end keep
+//! the numbers consistent with each other. It knows nothing else of the program.
+
+use std::time::Duration;
+
+// ---- the head of a request -------------------------------------------------------------------
+
+/// Bytes of one request head, from the method to the empty line. Over it: 431. nginx takes four
+/// buffers of 8 KiB.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Bytes of the request-target. Over it: 414. nginx and Apache take 8 KiB as well.
+pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Header fields in one head. Over it: 431. gunicorn's default.
+pub const HEADER_COUNT_MAX: usize = 100;
+/// Bytes of the first read buffer of a connection: most heads fit, and an idle connection owns no
+/// more than this.
+pub const READ_BUFFER_BYTES_MIN: usize = 2 * 1024;
+/// Bytes that one connection may have read and not yet used: a whole head. Reading pauses there.
+pub const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
+
+// ---- the body of a request -------------------------------------------------------------------
+
+/// Bytes of one request body, unless the operator says otherwise. Over it: 413.
+pub const BODY_BYTES_MAX_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Bytes of a request body kept in memory; what is over it goes on in an unlinked temporary file.
+pub const BODY_MEMORY_BYTES_MAX: usize = 64 * 1024;
+/// Bytes read from the socket at once while a body arrives.
+pub const BODY_READ_BYTES: usize = 64 * 1024;
+/// Bytes of one chunk-size line with its extensions. Over it: 400. Extensions carry nothing for us.
+pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Bytes of the trailer section after a chunked body. Over it: 431.
+pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of an unread request body that are read and thrown away so that the connection can go on.
+/// Over it the connection closes after the answer.
+pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
+
+// ---- time ------------------------------------------------------------------------------------
+
+/// A whole head must have come within this after its first byte. Over it: 408. nginx: 60 s.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// Between two reads of a request body. Over it: 408. nginx: 60 s.
+pub const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// Between two requests on a kept connection, unless the operator says otherwise. Over it the
+/// connection closes without a word. nginx: 75 s.
+pub const IDLE_TIME_MAX_DEFAULT: Duration = Duration::from_secs(75);
+/// Between two writes that make progress. Over it the connection is cut. nginx: 60 s.
+pub const SEND_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a closing connection listens for the peer's last bytes, so that the answer is not lost
+/// to a reset (RFC 9112 section 9.6).
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(2);
+/// How often a lane looks for passed deadlines. A deadline is late by at most this.
+pub const DEADLINE_TICK: Duration = Duration::from_millis(250);
+/// From the signal to stop until running requests are cut, unless the operator says otherwise.
+pub const GRACEFUL_TIME_MAX_DEFAULT: Duration = Duration::from_secs(30);
+/// Python's exit handlers of all interpreters together may take this long.
+pub const EXIT_HANDLERS_TIME_MAX: Duration = Duration::from_secs(5);
+
+// ---- connections and lanes -------------------------------------------------------------------
+
+/// Lanes of one process. More CPUs than this are left unused.
+pub const LANES_MAX: usize = 256;
+/// Connections waiting to be accepted, for each listener. The kernel caps it at net.core.somaxconn.
+pub const BACKLOG: i32 = 4096;
+/// Open connections of one lane. At it the lane stops accepting until one closes.
+pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
+/// Submission entries of a lane's ring. A full queue is flushed to the kernel, nothing is lost.
+pub const RING_ENTRIES: u32 = 1024;
+/// Completion entries of a lane's ring. The kernel keeps what overflows.
+pub const RING_COMPLETIONS: u32 = 8 * RING_ENTRIES;
+/// Bytes of answers that are collected for one write while pipelined requests wait.
+pub const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Spare buffers that a lane keeps. More are given back to the allocator.
+pub const SPARE_BUFFERS_MAX: usize = 64;
+/// Pause after accept has failed for want of descriptors or memory.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+// ---- static files ----------------------------------------------------------------------------
+
+/// A file up to this size is kept in the lane's cache and leaves with its head in one write; a
+/// larger one leaves by sendfile.
+pub const INLINE_FILE_BYTES_MAX: u64 = 32 * 1024;
+/// A body up to this size is copied behind its head; a larger one is gathered from where it lies.
+pub const COPY_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Bytes that one sendfile call may move before other connections of the lane get their turn.
+pub const SENDFILE_SLICE_BYTES: usize = 1024 * 1024;
+/// Entries of one lane's file cache. The one unused for longest goes.
+pub const FILE_CACHE_ENTRIES_MAX: usize = 4096;
+/// Bytes of file contents in one lane's file cache.
+pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// An entry older than this is compared with the disk before it is used again, so that a changed
+/// file is served in its new form within a second.
+pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
+/// Tries to open a path while its folders are being renamed (openat2(2): EAGAIN).
+pub const OPEN_TRIES_MAX: usize = 4;
+
+// ---- Python ----------------------------------------------------------------------------------
+
+/// Python threads of one lane and application, unless the operator says otherwise.
+pub const PYTHON_THREADS_DEFAULT: usize = 8;
+/// Python threads of one lane and application at most.
+pub const PYTHON_THREADS_MAX: usize = 512;
+/// Requests of one lane waiting for a Python thread. Over it: 503 with Retry-After.
+pub const PYTHON_QUEUE_MAX: usize = 1024;
+/// A request that waited this long for a Python thread gets a further thread started: the running
+/// ones are blocked in I/O.
+pub const PYTHON_THREAD_WAIT: Duration = Duration::from_millis(5);
+/// Bytes of an answer that wait for the socket before the application's iterator is held back.
+pub const STREAM_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that `write()` may collect in a call on the I/O thread (`--threads 0`), where nothing can
+/// wait for the socket. Over it the call raises.
+pub const INLINE_WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of the status line and headers of an application's answer. Over it: 500.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long the import of an application may take before the start says that it is still waiting.
+pub const IMPORT_NOTICE_TIME: Duration = Duration::from_secs(10);
+
+// ---- logs ------------------------------------------------------------------------------------
+
+/// Bytes of access log lines that a lane collects before it hands them to the writer.
+pub const ACCESS_LOG_BUFFER_BYTES: usize = 32 * 1024;
+/// Filled access log buffers waiting for the writer, over all lanes. Over it lines are counted and
+/// dropped, and the count is logged.
+pub const ACCESS_LOG_QUEUE_MAX: usize = 64;
+/// A line waits at most this long before it is handed over.
+pub const ACCESS_LOG_DELAY_MAX: Duration = Duration::from_secs(1);
+
+const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX, "a target must fit into a head");
+const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize, "spans in a head are u16");
+const _: () = assert!(READ_BUFFER_BYTES_MIN <= READ_BUFFER_BYTES_MAX);
+const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
+const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
+const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);
+const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must show in a second");

@@ -1,0 +1,3 @@
+//! The program: arguments to settings to `server::run`.
+
+fn main() {}
