@@ -1,6 +1,8 @@
 //! Refuses an unsuitable Python with a word on what to install, and tells the linker where libpython
 //! lives, so that the binary finds it at run time without LD_LIBRARY_PATH.
 
+#![expect(clippy::print_stderr, reason = "cargo shows what a failing build script prints there")]
+
 use std::process::exit;
 
 fn main() {

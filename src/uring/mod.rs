@@ -1,0 +1,28 @@
+//! The kernel operations that tokio-uring lacks, and the runtime of a lane.
+//!
+//! | operation | why it is here |
+//! |---|---|
+//! | [`socket::Socket::receive`] | RECV through the ring, into the free end of a buffer that is kept alive |
+//! | [`socket::Socket::send_now`], [`socket::Socket::sendfile_now`] | one direct system call is cheaper than a ring entry for a socket that has room, and io_uring has no sendfile |
+//! | [`socket::Socket::writable`], [`socket::Listener::accept`] | one-shot POLL_ADD |
+//! | [`open_beneath`](open_beneath::open_beneath) | OPENAT2 with `RESOLVE_BENEATH` |
+//! | [`read_at`](read_at::read_at) | READ of a file at an offset |
+//!
+//! This room knows descriptors and bytes, nothing of HTTP. It is the only one that builds submission
+//! entries: [`operation::submit`] is the single unsafe door to the ring. Every operation works on
+//! tokio's epoll as well, for kernels and containers that refuse io_uring.
+
+pub mod open_beneath;
+mod operation;
+pub mod read_at;
+pub mod runtime;
+pub mod socket;
+
+/// Which of the kernel's interfaces the calling lane waits on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// io_uring, through tokio-uring.
+    Ring,
+    /// epoll, through tokio: where io_uring is refused.
+    Epoll,
+}

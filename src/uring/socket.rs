@@ -1,0 +1,342 @@
+//! Client sockets and listeners of a lane.
+//!
+//! Receiving waits on the ring, because the peer is usually not ready. Sending is one direct system
+//! call that never blocks, because a socket usually has room; where it has none the ring (or epoll)
+//! says when. io_uring answers EAGAIN at once on a socket in non-blocking mode, so a ring socket is
+//! kept in blocking mode and switched only around sendfile(2), which has no flag for it.
+
+#![expect(unsafe_code, reason = "builds RECV and POLL_ADD entries")]
+
+use std::cell::Cell;
+use std::io;
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use io_uring::opcode;
+use io_uring::types;
+use rustix::net::RecvFlags;
+use rustix::net::SendAncillaryBuffer;
+use rustix::net::SendFlags;
+use rustix::net::Shutdown;
+use rustix::net::SocketFlags;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::uring::Io;
+use crate::uring::operation::fill;
+use crate::uring::operation::submit;
+
+/// The readiness that a wait is for: bits of poll(2).
+const POLL_IN: u32 = 0x001;
+const POLL_OUT: u32 = 0x004;
+
+/// One connected client socket. Closed when dropped; an operation in flight holds it open.
+pub struct Socket {
+    inner: Inner,
+}
+
+enum Inner {
+    Ring { fd: Rc<OwnedFd>, mode: Cell<Mode> },
+    Epoll { fd: Rc<AsyncFd<OwnedFd>> },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Blocking,
+    NonBlocking,
+}
+
+/// Whether more bytes follow at once, so that the kernel should wait with a short segment (MSG_MORE).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// A sendfile follows.
+    Follows,
+    /// This is all for now.
+    Nothing,
+}
+
+/// Which directions of a connection end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Nothing more is received; a pending receive gives 0.
+    Receiving,
+    /// Nothing more is sent; the peer sees the end.
+    Sending,
+    /// Both.
+    Both,
+}
+
+impl Socket {
+    /// Receives into the free capacity of `buffer`, behind what it holds, and waits for the first byte.
+    ///
+    /// Gives the number of bytes appended, 0 when the peer (or [`Socket::end`]) has ended the
+    /// connection, and the buffer. Never drop this future to stop waiting, as the next bytes would be
+    /// lost with it: call [`Socket::end`] and await it.
+    ///
+    /// # Errors
+    ///
+    /// errno of recv(2), such as ECONNRESET.
+    pub async fn receive(&self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        match &self.inner {
+            Inner::Ring { fd, mode } => {
+                if let Err(error) = switch(fd, mode, Mode::Blocking) {
+                    return (Err(error), buffer);
+                }
+                let entry = |fd, start, bytes| opcode::Recv::new(fd, start, bytes).build();
+                // SAFETY: RECV without flags writes at most `bytes` from `start` on, and completes
+                // once with what it wrote. The multishot or the bundle flag would undo it.
+                unsafe { fill(fd, buffer, entry) }.await
+            }
+            Inner::Epoll { fd } => loop {
+                let mut ready = match fd.readable().await {
+                    Ok(ready) => ready,
+                    Err(error) => return (Err(error), buffer),
+                };
+                let spare = rustix::buffer::spare_capacity(&mut buffer);
+                match rustix::net::recv(fd.get_ref(), spare, RecvFlags::DONTWAIT) {
+                    Err(error) if would_block(error.kind()) => ready.clear_ready(),
+                    result => {
+                        let received = result.map(|(bytes, _)| bytes).map_err(io::Error::from);
+                        return (received, buffer);
+                    }
+                }
+            },
+        }
+    }
+
+    /// Sends what the socket has room for, gathered from `parts`, without waiting.
+    ///
+    /// Gives the number of bytes taken, which may be fewer than offered.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is no room: wait for [`Socket::writable`]. Otherwise errno of
+    /// sendmsg(2), such as EPIPE or ECONNRESET.
+    pub fn send_now(&self, parts: &[IoSlice<'_>], more: More) -> io::Result<usize> {
+        let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        if more == More::Follows {
+            flags |= SendFlags::MORE;
+        }
+        let sent = match parts {
+            [part] => rustix::net::send(self.fd(), part, flags),
+            _ => {
+                let mut none = SendAncillaryBuffer::default();
+                rustix::net::sendmsg(self.fd(), parts, &mut none, flags)
+            }
+        };
+        sent.map_err(io::Error::from)
+    }
+
+    /// Moves up to `bytes` of `file` from `*offset` into the socket without waiting for the peer and
+    /// without passing through user space; advances `*offset`. Gives the bytes moved, 0 at the end of
+    /// the file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Socket::send_now`], or errno of sendfile(2).
+    pub fn sendfile_now(
+        &self,
+        file: &OwnedFd,
+        offset: &mut u64,
+        bytes: usize,
+    ) -> io::Result<usize> {
+        if let Inner::Ring { fd, mode } = &self.inner {
+            switch(fd, mode, Mode::NonBlocking)?;
+        }
+        rustix::fs::sendfile(self.fd(), file, Some(offset), bytes).map_err(io::Error::from)
+    }
+
+    /// Waits until the socket has room to send, or has failed.
+    ///
+    /// # Errors
+    ///
+    /// errno of the wait itself.
+    pub async fn writable(&self) -> io::Result<()> {
+        match &self.inner {
+            Inner::Ring { fd, .. } => ring_poll(fd, POLL_OUT).await,
+            Inner::Epoll { fd } => {
+                // Readiness is edge-triggered: forget it first, as the send has just found no room,
+                // unless the kernel says at once that there is some.
+                let mut ready = fd.ready(Interest::WRITABLE).await?;
+                if self.has_room() {
+                    return Ok(());
+                }
+                ready.clear_ready();
+                drop(ready);
+                fd.ready(Interest::WRITABLE).await.map(drop)
+            }
+        }
+    }
+
+    /// Ends one or both directions. A pending receive or wait then completes.
+    pub fn end(&self, end: End) {
+        shut_down(self.fd(), end);
+    }
+
+    /// A handle that can end this connection from elsewhere in the lane and does not keep it open.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        match &self.inner {
+            Inner::Ring { fd, .. } => Ending::Ring(Rc::downgrade(fd)),
+            Inner::Epoll { fd } => Ending::Epoll(Rc::downgrade(fd)),
+        }
+    }
+
+    /// Makes the coming close a reset, so that the peer cannot take what it got for the whole.
+    pub fn reset_on_close(&self) {
+        // ENOTCONN and the like mean that the peer is gone already.
+        let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
+    }
+
+    fn has_room(&self) -> bool {
+        let mut wanted = [rustix::event::PollFd::from_borrowed_fd(
+            self.fd(),
+            rustix::event::PollFlags::OUT,
+        )];
+        matches!(rustix::event::poll(&mut wanted, Some(&rustix::time::Timespec::default())), Ok(1))
+    }
+
+    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        match &self.inner {
+            Inner::Ring { fd, .. } => fd.as_fd(),
+            Inner::Epoll { fd } => fd.get_ref().as_fd(),
+        }
+    }
+}
+
+/// Ends a connection that somebody else owns. See [`Socket::ending`].
+pub enum Ending {
+    /// Of a ring socket.
+    Ring(std::rc::Weak<OwnedFd>),
+    /// Of an epoll socket.
+    Epoll(std::rc::Weak<AsyncFd<OwnedFd>>),
+}
+
+impl Ending {
+    /// As [`Socket::end`]; nothing when the connection is gone.
+    pub fn end(&self, end: End) {
+        match self {
+            Self::Ring(fd) => fd.upgrade().inspect(|fd| shut_down(fd.as_fd(), end)).map(drop),
+            Self::Epoll(fd) => {
+                fd.upgrade().inspect(|fd| shut_down(fd.get_ref().as_fd(), end)).map(drop)
+            }
+        };
+    }
+}
+
+/// One listening socket of one lane, non-blocking.
+pub struct Listener {
+    inner: ListenerInner,
+    local: SocketAddr,
+}
+
+enum ListenerInner {
+    Ring(Rc<OwnedFd>),
+    Epoll(AsyncFd<OwnedFd>),
+}
+
+impl Listener {
+    /// Takes a listening socket over. It must be in non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// getsockname(2), or epoll_ctl(2) on epoll.
+    pub fn new(io: Io, fd: OwnedFd) -> io::Result<Self> {
+        let local = SocketAddr::try_from(rustix::net::getsockname(&fd)?)?;
+        let inner = match io {
+            Io::Ring => ListenerInner::Ring(Rc::new(fd)),
+            Io::Epoll => {
+                ListenerInner::Epoll(watch(fd)?)
+            }
+        };
+        Ok(Self { inner, local })
+    }
+
+    /// The address that it is bound to.
+    #[must_use]
+    pub const fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Waits until at least one connection is in the queue. This future may be dropped: a poll takes
+    /// nothing out of the queue.
+    ///
+    /// # Errors
+    ///
+    /// errno of the wait itself.
+    pub async fn readable(&self) -> io::Result<()> {
+        match &self.inner {
+            ListenerInner::Ring(fd) => ring_poll(fd, POLL_IN).await,
+            ListenerInner::Epoll(fd) => fd.readable().await.map(|mut ready| ready.clear_ready()),
+        }
+    }
+
+    /// Takes one connection out of the queue without waiting, with the peer's address.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM when resources are short;
+    /// ECONNABORTED and other errors of that one connection (accept(2)).
+    pub fn accept_now(&self) -> io::Result<(Socket, SocketAddr)> {
+        let (fd, flags) = match &self.inner {
+            ListenerInner::Ring(fd) => (fd.as_fd(), SocketFlags::CLOEXEC),
+            ListenerInner::Epoll(fd) => {
+                (fd.get_ref().as_fd(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+            }
+        };
+        let (accepted, peer) = rustix::net::acceptfrom_with(fd, flags)?;
+        let peer = peer.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        let inner = match &self.inner {
+            ListenerInner::Ring(_) => {
+                Inner::Ring { fd: Rc::new(accepted), mode: Cell::new(Mode::Blocking) }
+            }
+            ListenerInner::Epoll(_) => Inner::Epoll { fd: Rc::new(watch(accepted)?) },
+        };
+        Ok((Socket { inner }, SocketAddr::try_from(peer)?))
+    }
+}
+
+/// Whether this error says "not now".
+#[must_use]
+pub fn would_block(error: io::ErrorKind) -> bool {
+    error == io::ErrorKind::WouldBlock
+}
+
+fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
+    if mode.get() != wanted {
+        rustix::io::ioctl_fionbio(fd, wanted == Mode::NonBlocking)?;
+        mode.set(wanted);
+    }
+    Ok(())
+}
+
+fn shut_down(fd: std::os::fd::BorrowedFd<'_>, end: End) {
+    let how = match end {
+        End::Receiving => Shutdown::Read,
+        End::Sending => Shutdown::Write,
+        End::Both => Shutdown::Both,
+    };
+    // ENOTCONN: the peer has reset the connection, which ends every wait as well.
+    let _ = rustix::net::shutdown(fd, how);
+}
+
+/// Registers a descriptor with the lane's epoll.
+fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned by the AsyncFd from here on, so it stays open and the same for
+    // as long as epoll watches it. A type whose `as_raw_fd` changes would undo it; OwnedFd's does not.
+    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+}
+
+async fn ring_poll(fd: &Rc<OwnedFd>, events: u32) -> io::Result<()> {
+    let keep = Rc::clone(fd);
+    let entry = opcode::PollAdd::new(types::Fd(keep.as_raw_fd()), events).build();
+    // SAFETY: the entry names no memory; `keep` holds the descriptor open; POLL_ADD without multishot
+    // completes once. A multishot flag would undo it.
+    let operation = unsafe { submit(entry, keep) };
+    operation.await.0.map(drop)
+}
