@@ -1,8 +1,8 @@
 """What the guestbook keeps on disk: the messages in SQLite and the key that signs sessions.
 
-Every lane imports the application in an interpreter of its own, and each interpreter may run several
-threads. They share nothing but these files, so whatever must happen once is done under a file lock,
-and each request has its own connection.
+Every lane imports the application in an interpreter of its own, and each interpreter may run
+several threads. They share nothing but these files, so whatever must happen once is done under a
+file lock, and each request has its own connection.
 """
 
 import fcntl
