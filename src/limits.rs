@@ -73,6 +73,8 @@ pub const RING_COMPLETIONS: u32 = 8 * RING_ENTRIES;
 pub const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Spare buffers that a lane keeps. More are given back to the allocator.
 pub const SPARE_BUFFERS_MAX: usize = 64;
+/// Connections accepted in a row before the lane's other tasks have their turn.
+pub const ACCEPT_BATCH_MAX: usize = 64;
 /// Pause after accept has failed for want of descriptors or memory.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

@@ -7,6 +7,7 @@
 //! | [`socket::Socket::writable`], [`socket::Listener::accept`] | one-shot POLL_ADD |
 //! | [`open_beneath`](open_beneath::open_beneath) | OPENAT2 with `RESOLVE_BENEATH` |
 //! | [`read_at`](read_at::read_at) | READ of a file at an offset |
+//! | [`spool::Spool`] | an unlinked temporary file, written through the ring |
 //!
 //! This room knows descriptors and bytes, nothing of HTTP. It is the only one that builds submission
 //! entries: [`operation::submit`] is the single unsafe door to the ring. Every operation works on
@@ -17,6 +18,7 @@ mod operation;
 pub mod read_at;
 pub mod runtime;
 pub mod socket;
+pub mod spool;
 
 /// Which of the kernel's interfaces the calling lane waits on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,8 +54,8 @@ pub(super) unsafe fn submit<K: Unpin + 'static>(
     UnsubmittedOneshot::new(keep, Completed(PhantomData), entry).submit()
 }
 
-/// Lets the kernel fill the free capacity of `buffer`, behind what it holds. `entry` makes the
-/// operation from the descriptor, the address and the number of bytes that are free there.
+/// Lets the kernel fill the free capacity of `buffer`, behind what it holds, with at most `bytes_max`.
+/// `entry` makes the operation from the descriptor, the address and the number of bytes to fill.
 ///
 /// Gives the number of bytes appended, and the buffer.
 ///
@@ -66,11 +66,12 @@ pub(super) unsafe fn submit<K: Unpin + 'static>(
 pub(super) async unsafe fn fill(
     fd: &Rc<OwnedFd>,
     buffer: Vec<u8>,
+    bytes_max: usize,
     entry: impl FnOnce(types::Fd, *mut u8, u32) -> squeue::Entry,
 ) -> (io::Result<usize>, Vec<u8>) {
     let mut keep = (Rc::clone(fd), buffer);
     let spare = keep.1.spare_capacity_mut();
-    let free = u32::try_from(spare.len()).unwrap_or(u32::MAX);
+    let free = u32::try_from(spare.len().min(bytes_max)).unwrap_or(u32::MAX);
     let entry = entry(types::Fd(keep.0.as_raw_fd()), spare.as_mut_ptr().cast(), free);
     // SAFETY: address and length describe the unused end of the vector's heap block; `keep` owns it and
     // holds the descriptor open; the caller promises one completion. Touching the vector before the

@@ -33,5 +33,5 @@ pub async fn read_at(
     let entry = |fd, start, bytes| opcode::Read::new(fd, start, bytes).offset(offset).build();
     // SAFETY: READ writes at most `bytes` from `start` on, and completes once with what it wrote. A
     // vectored or multishot read would undo it.
-    unsafe { fill(file, buffer, entry) }.await
+    unsafe { fill(file, buffer, usize::MAX, entry) }.await
 }

@@ -13,8 +13,10 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::rc::Weak;
 use std::time::Duration;
 
 use io_uring::opcode;
@@ -72,7 +74,8 @@ pub enum End {
 }
 
 impl Socket {
-    /// Receives into the free capacity of `buffer`, behind what it holds, and waits for the first byte.
+    /// Receives at most `bytes_max` bytes into the free capacity of `buffer`, behind what it holds, and
+    /// waits for the first of them.
     ///
     /// Gives the number of bytes appended, 0 when the peer (or [`Socket::end`]) has ended the
     /// connection, and the buffer. Never drop this future to stop waiting, as the next bytes would be
@@ -81,7 +84,11 @@ impl Socket {
     /// # Errors
     ///
     /// errno of recv(2), such as ECONNRESET.
-    pub async fn receive(&self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+    pub async fn receive(
+        &self,
+        mut buffer: Vec<u8>,
+        bytes_max: usize,
+    ) -> (io::Result<usize>, Vec<u8>) {
         match &self.inner {
             Inner::Ring { fd, mode } => {
                 if let Err(error) = switch(fd, mode, Mode::Blocking) {
@@ -90,20 +97,16 @@ impl Socket {
                 let entry = |fd, start, bytes| opcode::Recv::new(fd, start, bytes).build();
                 // SAFETY: RECV without flags writes at most `bytes` from `start` on, and completes
                 // once with what it wrote. The multishot or the bundle flag would undo it.
-                unsafe { fill(fd, buffer, entry) }.await
+                unsafe { fill(fd, buffer, bytes_max, entry) }.await
             }
             Inner::Epoll { fd } => loop {
                 let mut ready = match fd.readable().await {
                     Ok(ready) => ready,
                     Err(error) => return (Err(error), buffer),
                 };
-                let spare = rustix::buffer::spare_capacity(&mut buffer);
-                match rustix::net::recv(fd.get_ref(), spare, RecvFlags::DONTWAIT) {
+                match receive_now(fd.get_ref(), &mut buffer, bytes_max) {
                     Err(error) if would_block(error.kind()) => ready.clear_ready(),
-                    result => {
-                        let received = result.map(|(bytes, _)| bytes).map_err(io::Error::from);
-                        return (received, buffer);
-                    }
+                    received => return (received, buffer),
                 }
             },
         }
@@ -201,7 +204,7 @@ impl Socket {
         matches!(rustix::event::poll(&mut wanted, Some(&rustix::time::Timespec::default())), Ok(1))
     }
 
-    fn fd(&self) -> std::os::fd::BorrowedFd<'_> {
+    fn fd(&self) -> BorrowedFd<'_> {
         match &self.inner {
             Inner::Ring { fd, .. } => fd.as_fd(),
             Inner::Epoll { fd } => fd.get_ref().as_fd(),
@@ -212,9 +215,9 @@ impl Socket {
 /// Ends a connection that somebody else owns. See [`Socket::ending`].
 pub enum Ending {
     /// Of a ring socket.
-    Ring(std::rc::Weak<OwnedFd>),
+    Ring(Weak<OwnedFd>),
     /// Of an epoll socket.
-    Epoll(std::rc::Weak<AsyncFd<OwnedFd>>),
+    Epoll(Weak<AsyncFd<OwnedFd>>),
 }
 
 impl Ending {
@@ -276,6 +279,22 @@ impl Listener {
         }
     }
 
+    /// Lets the lane's other tasks have their turn while the queue may still hold connections.
+    ///
+    /// # Errors
+    ///
+    /// As [`Listener::readable`].
+    pub async fn give_way(&self) -> io::Result<()> {
+        match &self.inner {
+            // Merely yielding would not submit the others' entries; a poll that is ready at once does.
+            ListenerInner::Ring(_) => self.readable().await,
+            ListenerInner::Epoll(_) => {
+                tokio::task::yield_now().await;
+                Ok(())
+            }
+        }
+    }
+
     /// Takes one connection out of the queue without waiting, with the peer's address.
     ///
     /// # Errors
@@ -315,7 +334,7 @@ fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
     Ok(())
 }
 
-fn shut_down(fd: std::os::fd::BorrowedFd<'_>, end: End) {
+fn shut_down(fd: BorrowedFd<'_>, end: End) {
     let how = match end {
         End::Receiving => Shutdown::Read,
         End::Sending => Shutdown::Write,
@@ -323,6 +342,19 @@ fn shut_down(fd: std::os::fd::BorrowedFd<'_>, end: End) {
     };
     // ENOTCONN: the peer has reset the connection, which ends every wait as well.
     let _ = rustix::net::shutdown(fd, how);
+}
+
+/// Receives at most `bytes_max` bytes into the free capacity of `buffer` without waiting.
+fn receive_now(fd: &OwnedFd, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Result<usize> {
+    let spare = buffer.spare_capacity_mut();
+    let wanted = spare.len().min(bytes_max);
+    let (received, _) = rustix::net::recv(fd, &mut spare[..wanted], RecvFlags::DONTWAIT)?;
+    let received = received.0.len();
+    let filled = buffer.len() + received;
+    // SAFETY: recv says that it initialised that many bytes at the start of the spare capacity. Bytes
+    // beyond what it filled would undo it.
+    unsafe { buffer.set_len(filled) };
+    Ok(received)
 }
 
 /// Registers a descriptor with the lane's epoll.

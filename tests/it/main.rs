@@ -1,1 +1,16 @@
+//! The real program, from outside: raw bytes in, raw bytes out, over a real socket on port 0.
+//!
+//! Each test starts its own server on its own folder. Nothing sleeps to wait: a test reads until what
+//! it waits for has come, with a time limit that fails it.
 
+mod support;
+
+mod command_line;
+mod connections;
+mod files;
+mod frameworks;
+mod lanes;
+mod requests;
+mod shutdown;
+mod wire;
+mod wsgi;

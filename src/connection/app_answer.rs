@@ -1,0 +1,235 @@
+//! The answer of an application: its head framed for this peer, its pieces relayed as they come.
+//!
+//! The application's iterator is held back when the peer reads slowly: nothing more is taken from the
+//! bounded stream until the socket has taken what came before.
+
+use crate::connection::Connection;
+use crate::connection::Ended;
+use crate::connection::body;
+use crate::connection::body::NoBody;
+use crate::connection::decide::Call;
+use crate::connection::decide::Facts;
+use crate::connection::decide::Settlement;
+use crate::connection::error_page;
+use crate::limits::COPY_BODY_BYTES_MAX;
+use crate::python::Reply;
+use crate::python::RequestBody;
+use crate::python::WsgiRequest;
+use crate::request::Expectation;
+use crate::request::Framing;
+use crate::request::Method;
+use crate::request::Version;
+use crate::response::Head;
+use crate::response::head::Delimitation;
+use crate::response::status::forbids_body;
+use crate::response::stream::End;
+use crate::response::stream::Received;
+use crate::uring::socket::More;
+
+/// Reads the request's body, calls the application, and sends what it answers. The request's head has
+/// been consumed.
+pub(super) async fn answer(
+    connection: &mut Connection,
+    call: Call,
+) -> Result<Settlement, Ended> {
+    let facts = call.facts;
+    // Answers to the requests before this one must not wait for Python.
+    if facts.expectation == Expectation::Continue
+        && facts.framing != Framing::None
+        && connection.input.unused().is_empty()
+    {
+        connection.outbox.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    connection.flush().await?;
+    let body = match body::read(connection, facts.framing).await {
+        Ok(body) => body,
+        Err(NoBody::Ended(ended)) => return Err(ended),
+        Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject)),
+        Err(NoBody::Spool(error)) => {
+            tracing::error!(%error, "a request body could not be kept in a temporary file");
+            return Ok(connection.word(Head::new(500), facts.method));
+        }
+    };
+    relay(connection, call, body).await
+}
+
+async fn relay(
+    connection: &mut Connection,
+    mut call: Call,
+    body: RequestBody,
+) -> Result<Settlement, Ended> {
+    let request = WsgiRequest {
+        head: std::mem::take(&mut call.head),
+        script_name_bytes: call.script_name_bytes,
+        peer: connection.peer,
+        local: connection.local,
+        body,
+    };
+    let service = std::rc::Rc::clone(&connection.service);
+    let Some(gateway) = service.apps.get(call.app) else {
+        return Ok(fail(connection, &call, Head::new(500)));
+    };
+    let Ok(mut reply) = gateway.call(request) else {
+        let mut head = Head::new(503);
+        head.field("Retry-After", "1");
+        return Ok(fail(connection, &call, head));
+    };
+    let mut piece = service.take_buffer();
+    let first = reply.receive(&mut piece).await;
+    let Received { head: Some(head), end } = first else {
+        return Ok(fail(connection, &call, Head::new(500)));
+    };
+    let settlement = send(connection, &call, &head, end, &mut piece, reply).await?;
+    service.keep_buffer(piece);
+    Ok(settlement)
+}
+
+/// Answers in the application's place, after the body was read.
+fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
+    let status = head.status();
+    let delimitation = Delimitation::Length(0);
+    let next = call.facts.next_with_read_body(delimitation);
+    let field = call.facts.connection_field(next);
+    let Connection { service, outbox, .. } = connection;
+    let bytes =
+        error_page::encode(service, &mut outbox.bytes, head, call.facts.method, field);
+    if let Some(record) = &call.record {
+        record.log(service, status, bytes);
+    }
+    Settlement { next, unread: Framing::None }
+}
+
+/// How an answer goes out.
+struct Plan {
+    delimitation: Delimitation,
+    body: Body,
+}
+
+#[derive(PartialEq, Eq)]
+enum Body {
+    Sent,
+    /// HEAD, 1xx, 204, 304: whatever the application returns (RFC 9112 section 6.3).
+    Omitted,
+}
+
+/// Sends the head, the first piece, and what follows.
+async fn send(
+    connection: &mut Connection,
+    call: &Call,
+    head: &Head,
+    first_end: End,
+    piece: &mut Vec<u8>,
+    mut reply: Reply,
+) -> Result<Settlement, Ended> {
+    let plan = plan(&call.facts, head, &first_end, piece.len());
+    let next = call.facts.next_with_read_body(plan.delimitation);
+    let field = call.facts.connection_field(next);
+    let out = &mut connection.outbox.bytes;
+    connection.service.with_date(|date| head.encode(out, date, plan.delimitation, field));
+    let mut end = first_end;
+    let mut body_bytes = 0;
+    if plan.body == Body::Omitted {
+        // The application sees that its answer is not wanted: close() is called at its next piece.
+        drop(reply);
+    } else {
+        loop {
+            body_bytes += piece.len() as u64;
+            push(connection, piece, plan.delimitation, &end).await?;
+            match end {
+                End::Complete => break,
+                End::Failed => {
+                    connection.flush().await?;
+                    return Err(cut_short(plan.delimitation));
+                }
+                End::More => {}
+            }
+            piece.clear();
+            end = reply.receive(piece).await.end;
+        }
+    }
+    if let Some(record) = &call.record {
+        record.log(&connection.service, head.status(), body_bytes);
+    }
+    Ok(Settlement { next, unread: Framing::None })
+}
+
+fn plan(facts: &Facts, head: &Head, end: &End, piece_bytes: usize) -> Plan {
+    if forbids_body(head.status()) {
+        return Plan { delimitation: Delimitation::None, body: Body::Omitted };
+    }
+    let is_head = facts.method == Method::Head;
+    let body = if is_head { Body::Omitted } else { Body::Sent };
+    let delimitation = match (head.content_length(), end) {
+        (Some(bytes), _) => Delimitation::Length(bytes),
+        // What GET would have brought is not known here (RFC 9110 section 8.6).
+        (None, _) if is_head => Delimitation::None,
+        (None, End::Complete) => Delimitation::Length(piece_bytes as u64),
+        (None, _) if facts.version == Version::Http11 => Delimitation::Chunked,
+        (None, _) => Delimitation::Close,
+    };
+    Plan { delimitation, body }
+}
+
+/// An answer that ends too early. Where only the connection's end marks the body's end, the peer must
+/// see a reset.
+const fn cut_short(delimitation: Delimitation) -> Ended {
+    match delimitation {
+        Delimitation::Close => Ended::Reset,
+        Delimitation::Length(_) | Delimitation::Chunked | Delimitation::None => Ended::CutShort,
+    }
+}
+
+/// Puts one piece into the outbox, and sends it unless the answer is complete and small.
+async fn push(
+    connection: &mut Connection,
+    piece: &[u8],
+    delimitation: Delimitation,
+    end: &End,
+) -> Result<(), Ended> {
+    let chunked = matches!(delimitation, Delimitation::Chunked);
+    let is_small = piece.len() <= COPY_BODY_BYTES_MAX;
+    if chunked && !piece.is_empty() {
+        push_chunk_size(&mut connection.outbox.bytes, piece.len());
+    }
+    if is_small {
+        connection.outbox.bytes.extend_from_slice(piece);
+    } else {
+        let more = if chunked { More::Follows } else { More::Nothing };
+        let Connection { outbox, socket, watch, .. } = connection;
+        outbox.flush(socket, watch, piece, more).await?;
+    }
+    if chunked && !piece.is_empty() {
+        connection.outbox.bytes.extend_from_slice(b"\r\n");
+    }
+    match end {
+        // The next answer, if its request is here already, goes out with this one.
+        End::Complete if chunked => connection.outbox.bytes.extend_from_slice(b"0\r\n\r\n"),
+        End::Complete => {}
+        End::More | End::Failed => connection.flush().await?,
+    }
+    Ok(())
+}
+
+/// The size line of a chunk (RFC 9112 section 7.1).
+fn push_chunk_size(out: &mut Vec<u8>, bytes: usize) {
+    let digits = (usize::BITS - bytes.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        let digit = (bytes >> (place * 4)) & 0xf;
+        out.push(b"0123456789abcdef".get(digit).copied().unwrap_or(b'0'));
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_sizes_are_hexadecimal_without_leading_zeros() {
+        for bytes in [0, 1, 9, 10, 15, 16, 255, 256, 4095, 65536, usize::MAX] {
+            let mut out = Vec::new();
+            push_chunk_size(&mut out, bytes);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{bytes:x}\r\n"));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The deadlines of all connections of a lane: one structure, one timer.
+//!
+//! Setting a deadline is two stores. A task of the lane sweeps over all of them every
+//! [`DEADLINE_TICK`](crate::limits::DEADLINE_TICK) and ends the connections whose time is over by
+//! shutting their socket down, so that the pending operation completes: a pending receive must never be
+//! dropped, as it would swallow the next bytes. With no connection open nothing ticks.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::clock::Moment;
+use crate::limits::DEADLINE_TICK;
+use crate::uring::socket::End;
+use crate::uring::socket::Ending;
+
+/// What a connection is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of a head or a body.
+    Request,
+    /// Room in the socket, or the peer's end.
+    Peer,
+    /// Nothing of the peer: the answer is being made.
+    Nothing,
+}
+
+/// The watches of a lane.
+pub struct Deadlines {
+    watches: RefCell<Slab<Rc<Clockwork>>>,
+    first_watch: Notify,
+}
+
+/// One connection's deadline. Ends with the connection.
+pub struct Watch {
+    clockwork: Rc<Clockwork>,
+    key: usize,
+    deadlines: Rc<Deadlines>,
+}
+
+struct Clockwork {
+    waiting: Cell<Waiting>,
+    due: Cell<Moment>,
+    passed: Cell<Passed>,
+    ending: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    No,
+    Yes,
+}
+
+impl Deadlines {
+    /// No watches yet.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self { watches: RefCell::new(Slab::new()), first_watch: Notify::new() })
+    }
+
+    /// Begins to watch over a connection.
+    #[must_use]
+    pub fn watch(self: &Rc<Self>, ending: Ending) -> Watch {
+        let clockwork = Rc::new(Clockwork {
+            waiting: Cell::new(Waiting::Nothing),
+            due: Cell::new(Moment::NEVER),
+            passed: Cell::new(Passed::No),
+            ending,
+        });
+        let mut watches = self.watches.borrow_mut();
+        if watches.is_empty() {
+            self.first_watch.notify_one();
+        }
+        let key = watches.insert(Rc::clone(&clockwork));
+        Watch { clockwork, key, deadlines: Rc::clone(self) }
+    }
+
+    /// Sweeps for ever. The lane runs this as a task of its own.
+    pub async fn sweep(self: Rc<Self>) {
+        loop {
+            if self.watches.borrow().is_empty() {
+                self.first_watch.notified().await;
+            }
+            tokio::time::sleep(DEADLINE_TICK).await;
+            self.end_passed(Moment::now());
+        }
+    }
+
+    fn end_passed(&self, now: Moment) {
+        for (_, watch) in self.watches.borrow().iter() {
+            if watch.due.get() <= now {
+                watch.due.set(Moment::NEVER);
+                watch.passed.set(Passed::Yes);
+                watch.end();
+            }
+        }
+    }
+
+    /// Ends every connection that is between two requests.
+    pub fn end_idle(&self) {
+        for (_, watch) in self.watches.borrow().iter() {
+            if watch.waiting.get() == Waiting::Idle {
+                watch.end();
+            }
+        }
+    }
+
+    /// Ends every connection, whatever it is doing.
+    pub fn end_all(&self) {
+        for (_, watch) in self.watches.borrow().iter() {
+            watch.ending.end(End::Both);
+        }
+    }
+}
+
+impl Clockwork {
+    fn end(&self) {
+        let end = match self.waiting.get() {
+            // A peer that is late can still read the 408, and a request that arrived in this very
+            // moment is still received and answered.
+            Waiting::Request | Waiting::Idle => End::Receiving,
+            Waiting::Peer | Waiting::Nothing => End::Both,
+        };
+        self.ending.end(end);
+    }
+}
+
+impl Watch {
+    /// The connection waits for this, at most so long.
+    pub fn wait(&self, waiting: Waiting, wait_max: Duration) {
+        self.wait_until(waiting, Moment::now().after(wait_max));
+    }
+
+    /// The connection waits for this, until this moment.
+    pub fn wait_until(&self, waiting: Waiting, due: Moment) {
+        self.clockwork.waiting.set(waiting);
+        self.clockwork.due.set(due);
+    }
+
+    /// The connection no longer waits for the peer.
+    pub fn stop(&self) {
+        self.clockwork.waiting.set(Waiting::Nothing);
+        self.clockwork.due.set(Moment::NEVER);
+    }
+
+    /// Whether the wait was ended by its deadline, and not by the peer. Asking forgets it.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.clockwork.passed.replace(Passed::No) == Passed::Yes
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.deadlines.watches.borrow_mut().remove(self.key);
+    }
+}

@@ -1,0 +1,267 @@
+//! One parsed request to what has to be done about it. No await: the request borrows the read buffer.
+//!
+//! What can be answered at once is appended to the outbox here; what needs the disk, the socket or
+//! Python comes back as a [`Step`] that owns all it needs.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::rc::Rc;
+
+use percent_encoding::AsciiSet;
+use percent_encoding::CONTROLS;
+use percent_encoding::percent_encode;
+
+use crate::connection::error_page;
+use crate::connection::file_answer;
+use crate::connection::lifecycle;
+use crate::connection::lifecycle::Next;
+use crate::connection::record;
+use crate::connection::record::Record;
+use crate::connection::service::Phase;
+use crate::connection::service::Service;
+use crate::request::Expectation;
+use crate::request::Framing;
+use crate::request::Method;
+use crate::request::Persistence;
+use crate::request::Reject;
+use crate::request::Request;
+use crate::request::Version;
+use crate::response::Head;
+use crate::response::head::ConnectionField;
+use crate::route::Destination;
+use crate::route::Route;
+use crate::route::Slash;
+use crate::static_files::Entry;
+use crate::static_files::Kind;
+use crate::static_files::Known;
+
+/// What has to be done next.
+pub(super) enum Step {
+    /// More of the head must be received.
+    Read,
+    /// The answer is in the outbox.
+    Answered(Settlement),
+    /// The request is refused; its head was not consumed.
+    Refuse(Reject),
+    /// The disk must be asked about a path; then the same request is decided again.
+    Look(Look),
+    /// The head is in the outbox; bytes of a file follow.
+    SendFile(SendFile),
+    /// An application must be called.
+    Call(Box<Call>),
+}
+
+/// What is left of an exchange when its answer is complete.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settlement {
+    /// What becomes of the connection.
+    pub next: Next,
+    /// The body of the request, which nobody has read.
+    pub unread: Framing,
+}
+
+/// A question to the disk.
+pub(super) struct Look {
+    pub files: usize,
+    pub path: Vec<u8>,
+    pub known: Option<Rc<Entry>>,
+}
+
+/// What the disk said about the request at hand.
+pub(super) enum Found {
+    /// Nothing: it was not asked yet.
+    NotAsked,
+    /// This is at the path.
+    Entry(Rc<Entry>),
+    /// Nothing, for a reason of ours, such as too few descriptors.
+    Failure,
+}
+
+/// A file's bytes to be sent.
+pub(super) struct SendFile {
+    pub entry: Rc<Entry>,
+    pub slice: Range<u64>,
+    pub status: u16,
+    pub settlement: Settlement,
+    pub record: Option<Record>,
+}
+
+/// A request for an application, without its body.
+pub(super) struct Call {
+    pub app: usize,
+    pub script_name_bytes: usize,
+    pub head: Vec<u8>,
+    pub facts: Facts,
+    pub record: Option<Record>,
+}
+
+/// What the answer's framing and the connection's future depend on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Facts {
+    pub method: Method,
+    pub version: Version,
+    pub persistence: Persistence,
+    pub framing: Framing,
+    pub expectation: Expectation,
+    pub phase: Phase,
+}
+
+/// Where a decision may put its answer.
+pub(super) struct Desk<'connection> {
+    pub service: &'connection Service,
+    pub out: &'connection mut Vec<u8>,
+    pub peer: SocketAddr,
+}
+
+impl Desk<'_> {
+    /// Decides on one request. `found` is what the disk said, when it was asked just now.
+    pub fn decide(&mut self, request: &Request<'_>, found: Found) -> Step {
+        if let Framing::Length(bytes) = request.framing
+            && bytes > self.service.body_bytes_max
+        {
+            return Step::Refuse(Reject::BodyTooLarge);
+        }
+        if *request.target.path == *b"*" {
+            return self.server_options(request);
+        }
+        let Some(route) = self.service.router.find(request.host, &request.target.path) else {
+            return self.error(request, Head::new(404));
+        };
+        if route.slash == Slash::Required && request.target.path.len() == route.prefix.len() {
+            return self.slash_redirect(request);
+        }
+        match route.destination {
+            Destination::App(app) => self.call(request, route, app),
+            Destination::Files { files, fallback } => {
+                self.file(request, route, files, fallback, found)
+            }
+        }
+    }
+
+    fn file(
+        &mut self,
+        request: &Request<'_>,
+        route: &Route,
+        files: usize,
+        fallback: Option<usize>,
+        found: Found,
+    ) -> Step {
+        let path = request.target.path.get(route.prefix.len()..).unwrap_or_default();
+        let path = if path.is_empty() { b"/" } else { path };
+        let entry = match found {
+            Found::Entry(entry) => entry,
+            Found::Failure => {
+                let mut head = Head::new(503);
+                head.field("Retry-After", "1");
+                return self.error(request, head);
+            }
+            Found::NotAsked => match self.service.cache.borrow().look_up(files, path) {
+                Known::Fresh(entry) if entry_is_usable(&entry) => entry,
+                Known::Fresh(entry) | Known::Stale(entry) => {
+                    return Step::Look(Look { files, path: path.to_vec(), known: Some(entry) });
+                }
+                Known::Unknown => {
+                    return Step::Look(Look { files, path: path.to_vec(), known: None });
+                }
+            },
+        };
+        match (&entry.kind, fallback) {
+            (Kind::Missing, Some(app)) => self.call(request, route, app),
+            _ => file_answer::answer(self, request, entry),
+        }
+    }
+
+    fn call(&self, request: &Request<'_>, route: &Route, app: usize) -> Step {
+        let mounted = matches!(route.destination, Destination::App(_));
+        Step::Call(Box::new(Call {
+            app,
+            script_name_bytes: if mounted { route.prefix.len() } else { 0 },
+            head: request.head.to_vec(),
+            facts: self.facts(request),
+            record: self.record(request),
+        }))
+    }
+
+    /// `OPTIONS *`: about the server as a whole (RFC 9110 section 9.3.7).
+    fn server_options(&mut self, request: &Request<'_>) -> Step {
+        let mut head = Head::new(204);
+        head.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        self.error(request, head)
+    }
+
+    /// To the same path with its slash, and the query as it came.
+    pub fn slash_redirect(&mut self, request: &Request<'_>) -> Step {
+        // Built from the decoded path: a raw target may be absolute, or begin with two slashes, which a
+        // browser would take for another host.
+        let mut location = percent_encode(&request.target.path, OUTSIDE_PATH).to_string();
+        location.push('/');
+        if !request.target.query.is_empty() {
+            location.push('?');
+            location.push_str(&String::from_utf8_lossy(request.target.query));
+        }
+        let mut head = Head::new(301);
+        head.field("Location", &location);
+        self.error(request, head)
+    }
+
+    /// Answers with a head of our own making and the page for its status.
+    pub fn error(&mut self, request: &Request<'_>, head: Head) -> Step {
+        let status = head.status();
+        let (settlement, connection) = self.settlement(request);
+        let bytes =
+            error_page::encode(self.service, self.out, head, request.method, connection);
+        record::log(self.service, self.peer, request, status, bytes);
+        Step::Answered(settlement)
+    }
+
+    /// What becomes of the connection when this request has a complete answer and its body is unread.
+    pub fn settlement(&self, request: &Request<'_>) -> (Settlement, ConnectionField) {
+        let facts = self.facts(request);
+        let next = facts.next_with_unread(request.framing);
+        let settlement = Settlement { next, unread: request.framing };
+        (settlement, facts.connection_field(next))
+    }
+
+    /// The request's part of a line in the access log, when there is one.
+    pub fn record(&self, request: &Request<'_>) -> Option<Record> {
+        Record::new(self.service, self.peer, request)
+    }
+
+    fn facts(&self, request: &Request<'_>) -> Facts {
+        Facts {
+            method: request.method,
+            version: request.version,
+            persistence: request.persistence,
+            framing: request.framing,
+            expectation: request.expectation,
+            phase: self.service.phase(),
+        }
+    }
+}
+
+/// A file that leaves by sendfile is compared with its entry before each answer, as the length was
+/// promised for that version: one fstat(2) of about 0.2 us.
+fn entry_is_usable(entry: &Entry) -> bool {
+    match &entry.kind {
+        Kind::File(file) => file.is_unchanged(),
+        Kind::Folder | Kind::Missing => true,
+    }
+}
+
+/// What must be escaped in a path of a URI: all but pchar and the slash (RFC 3986 section 3.3).
+const OUTSIDE_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');

@@ -1,0 +1,314 @@
+//! One connection: read, parse, decide, answer, again. The only room that touches a client socket.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `service` | what the lane offers to its connections |
+//! | `read_buffer` | received bytes that are not used yet |
+//! | `decide` | one parsed request to what has to be done |
+//! | `body` | reading a request's body, or throwing it away |
+//! | `file_answer`, `app_answer`, `error_page` | the three kinds of answer |
+//! | `outbox` | sending, and waiting for a slow peer |
+//! | `lifecycle` | every rule on whether the connection goes on; pure |
+//! | `deadline` | every wait's end |
+
+mod app_answer;
+mod body;
+mod decide;
+mod error_page;
+mod file_answer;
+mod outbox;
+mod read_buffer;
+mod record;
+
+pub mod deadline;
+pub mod lifecycle;
+pub mod service;
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use crate::clock::Moment;
+use crate::connection::body::Drained;
+use crate::connection::deadline::Waiting;
+use crate::connection::deadline::Watch;
+use crate::connection::decide::Desk;
+use crate::connection::decide::Found;
+use crate::connection::decide::Look;
+use crate::connection::decide::SendFile;
+use crate::connection::decide::Settlement;
+use crate::connection::decide::Step;
+use crate::connection::lifecycle::Next;
+use crate::connection::outbox::Outbox;
+use crate::connection::read_buffer::ReadBuffer;
+use crate::connection::service::Phase;
+use crate::connection::service::Service;
+use crate::limits::DRAIN_BYTES_MAX;
+use crate::limits::HEAD_TIME_MAX;
+use crate::limits::LINGER_TIME_MAX;
+use crate::limits::SEND_BUFFER_BYTES_MAX;
+use crate::request::Framing;
+use crate::request::Method;
+use crate::request::Reject;
+use crate::request::head;
+use crate::request::head::Parsed;
+use crate::request::head::Scan;
+use crate::response::Head;
+use crate::response::head::ConnectionField;
+use crate::static_files;
+use crate::static_files::Content;
+use crate::static_files::Kind;
+use crate::uring::socket::End;
+use crate::uring::socket::More;
+use crate::uring::socket::Socket;
+
+/// Why a connection ended. Not an error: this is how connections end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Both sides agreed that the last answer was the last.
+    Closed,
+    /// The peer closed or reset the connection.
+    PeerGone,
+    /// The peer did not read our answer for too long.
+    TooSlow,
+    /// The answer could not be completed; its framing tells the peer so.
+    CutShort,
+    /// The answer could not be completed, and only a reset tells the peer so.
+    Reset,
+}
+
+/// A connection and all that it owns.
+struct Connection {
+    service: Rc<Service>,
+    socket: Socket,
+    watch: Watch,
+    input: ReadBuffer,
+    scan: Scan,
+    outbox: Outbox,
+    peer: SocketAddr,
+    local: SocketAddr,
+    /// When the head that is now arriving must be complete.
+    head_due: Option<Moment>,
+    age: Age,
+}
+
+/// Whether a connection has had a request yet.
+#[derive(Clone, Copy)]
+enum Age {
+    Fresh,
+    Used,
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(service: Rc<Service>, socket: Socket, peer: SocketAddr, local: SocketAddr) {
+    let _open = service.open();
+    let watch = service.deadlines.watch(socket.ending());
+    let mut connection = Connection {
+        service,
+        socket,
+        watch,
+        input: ReadBuffer::new(),
+        scan: Scan::new(),
+        outbox: Outbox::default(),
+        peer,
+        local,
+        head_due: None,
+        age: Age::Fresh,
+    };
+    let ended = connection.run().await;
+    if matches!(ended, Ended::Reset | Ended::TooSlow) {
+        connection.socket.reset_on_close();
+    }
+    tracing::trace!(%peer, ?ended, "connection ended");
+}
+
+impl Connection {
+    async fn run(&mut self) -> Ended {
+        loop {
+            let settled = match self.step(Found::NotAsked) {
+                Step::Read => match self.receive_head().await {
+                    Ok(()) => continue,
+                    Err(ended) => Err(ended),
+                },
+                Step::Answered(settlement) => Ok(settlement),
+                step => Box::pin(self.act(step)).await,
+            };
+            match self.settle(settled).await {
+                Ok(()) => {}
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    /// Parses the next request, if it is here, and decides on it. `found` is the disk's word when this
+    /// very request has asked for it.
+    fn step(&mut self, found: Found) -> Step {
+        let bytes = self.input.unused();
+        let asked = !matches!(found, Found::NotAsked);
+        if bytes.is_empty()
+            || !(asked || self.scan.worth_parsing(bytes) || !self.input.has_room())
+        {
+            return Step::Read;
+        }
+        let mut slots = head::header_slots();
+        let request = match head::parse(bytes, &mut slots) {
+            Parsed::Complete(request) => request,
+            Parsed::Refused(reject) => return Step::Refuse(reject),
+            Parsed::NeedMore => return Step::Read,
+        };
+        let used = request.head.len();
+        let out = &mut self.outbox.bytes;
+        let mut desk = Desk { service: &self.service, out, peer: self.peer };
+        let step = desk.decide(&request, found);
+        if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
+            self.input.consume(used);
+            self.scan = Scan::new();
+            self.head_due = None;
+            self.age = Age::Used;
+        }
+        step
+    }
+
+    /// Does what a step asks for, up to a complete answer.
+    async fn act(&mut self, mut step: Step) -> Result<Settlement, Ended> {
+        loop {
+            step = match step {
+                Step::Answered(settlement) => return Ok(settlement),
+                Step::Refuse(reject) => return Ok(self.refuse(reject)),
+                Step::SendFile(file) => return self.send_file(file).await,
+                Step::Call(call) => return app_answer::answer(self, *call).await,
+                Step::Look(look) => self.look(look).await?,
+                // The head was complete when the disk was asked, and nothing has used it since.
+                Step::Read => return Err(Ended::CutShort),
+            }
+        }
+    }
+
+    /// Asks the disk, then decides the same request again.
+    async fn look(&mut self, look: Look) -> Result<Step, Ended> {
+        self.flush().await?;
+        let service = Rc::clone(&self.service);
+        let Some(files) = service.files.get(look.files) else { return Err(Ended::CutShort) };
+        let Look { files: index, path, known } = look;
+        let looked =
+            static_files::look(service.io, files, index, &path, known, &service.cache).await;
+        match looked {
+            Ok(entry) => Ok(self.step(Found::Entry(entry))),
+            Err(error) => {
+                tracing::error!(%error, path = %path.escape_ascii(), "a file could not be opened");
+                Ok(self.step(Found::Failure))
+            }
+        }
+    }
+
+    async fn send_file(&mut self, file: SendFile) -> Result<Settlement, Ended> {
+        let SendFile { entry, slice, status, settlement, record } = file;
+        let Kind::File(content) = &entry.kind else { return Err(Ended::CutShort) };
+        let bytes = slice.end - slice.start;
+        let Self { outbox, socket, watch, .. } = self;
+        match &content.content {
+            Content::Inline(memory) => {
+                let body = file_answer::in_memory(memory, slice.start, bytes).unwrap_or_default();
+                outbox.flush(socket, watch, body, More::Nothing).await?;
+            }
+            Content::Descriptor(fd) => {
+                outbox.flush(socket, watch, &[], More::Follows).await?;
+                outbox.send_file(socket, watch, fd, slice).await?;
+            }
+        }
+        if let Some(record) = &record {
+            record.log(&self.service, status, bytes);
+        }
+        Ok(settlement)
+    }
+
+    /// Receives more of a head, after everything that is ready has been sent.
+    async fn receive_head(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        let is_idle = self.input.unused().is_empty();
+        match (is_idle, self.service.phase(), self.age) {
+            (true, Phase::Draining, Age::Used) => return Err(Ended::Closed),
+            // It was accepted, so its first request is answered, if it comes soon.
+            (true, Phase::Draining, Age::Fresh) => self.watch.wait(Waiting::Peer, LINGER_TIME_MAX),
+            (true, Phase::Serving, _) => {
+                self.watch.wait(Waiting::Idle, self.service.idle_time_max);
+            }
+            (false, ..) => {
+                let due = *self.head_due.get_or_insert_with(|| Moment::now().after(HEAD_TIME_MAX));
+                self.watch.wait_until(Waiting::Request, due);
+            }
+        }
+        self.service.keep_buffer(std::mem::take(&mut self.outbox.bytes));
+        let buffer = self.input.lend();
+        let (received, buffer) = self.socket.receive(buffer, usize::MAX).await;
+        self.input.give_back(buffer);
+        self.watch.stop();
+        self.outbox.bytes = self.service.take_buffer();
+        match received {
+            Ok(0) if self.watch.has_passed() && !is_idle => {
+                self.refuse(Reject::HeadTimeout);
+                self.flush().await?;
+                Err(Ended::Closed)
+            }
+            Ok(0) | Err(_) => Err(Ended::PeerGone),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Brings the connection from a complete answer to the next request, or to its end.
+    async fn settle(&mut self, settled: Result<Settlement, Ended>) -> Result<(), Ended> {
+        let Settlement { next, unread } = settled?;
+        match next {
+            Next::Keep if self.outbox.bytes.len() < SEND_BUFFER_BYTES_MAX => Ok(()),
+            Next::Keep => self.flush().await,
+            Next::Drain => {
+                self.flush().await?;
+                match body::drain(self, unread, DRAIN_BYTES_MAX).await? {
+                    Drained::Whole => Ok(()),
+                    Drained::Partly => Err(self.linger().await),
+                }
+            }
+            Next::Close => {
+                self.flush().await?;
+                if unread == Framing::None && self.input.unused().is_empty() {
+                    return Err(Ended::Closed);
+                }
+                Err(self.linger().await)
+            }
+        }
+    }
+
+    /// Ends our side and listens until the peer ends its own, so that the answer is not lost to the
+    /// reset that unread bytes would cause (RFC 9112 section 9.6).
+    async fn linger(&mut self) -> Ended {
+        self.socket.end(End::Sending);
+        self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
+        loop {
+            self.input.consume(usize::MAX);
+            let buffer = self.input.lend();
+            let (received, buffer) = self.socket.receive(buffer, usize::MAX).await;
+            self.input.give_back(buffer);
+            if matches!(received, Ok(0) | Err(_)) {
+                return Ended::Closed;
+            }
+        }
+    }
+
+    /// Refuses the request that is at hand. What follows on this connection cannot be trusted.
+    fn refuse(&mut self, reject: Reject) -> Settlement {
+        tracing::debug!(peer = %self.peer, reason = reject.reason(), "request refused");
+        self.word(Head::new(reject.status()), Method::Other)
+    }
+
+    /// Answers with a page of our own and closes: for requests whose body was not read to its end.
+    fn word(&mut self, head: Head, method: Method) -> Settlement {
+        let out = &mut self.outbox.bytes;
+        error_page::encode(&self.service, out, head, method, ConnectionField::Close);
+        // Nobody knows how much the peer still sends.
+        Settlement { next: Next::Close, unread: Framing::Chunked }
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let Self { outbox, socket, watch, .. } = self;
+        outbox.flush(socket, watch, &[], More::Nothing).await
+    }
+}

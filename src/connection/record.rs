@@ -1,0 +1,58 @@
+//! What a line of the access log needs of a request after the request is gone.
+
+use std::net::SocketAddr;
+
+use crate::access_log::Entry;
+use crate::clock;
+use crate::connection::service::Service;
+use crate::request::Request;
+use crate::request::head;
+use crate::request::head::Parsed;
+
+/// A copy of a request's head, made only when there is an access log.
+pub(super) struct Record {
+    head: Vec<u8>,
+    peer: SocketAddr,
+}
+
+impl Record {
+    /// The record of a request, or None when nothing is logged.
+    pub(super) fn new(service: &Service, peer: SocketAddr, request: &Request<'_>) -> Option<Self> {
+        let wanted = service.access_log.borrow().is_on();
+        wanted.then(|| Self { head: request.head.to_vec(), peer })
+    }
+
+    /// Writes the line, now that the answer is complete.
+    pub(super) fn log(&self, service: &Service, status: u16, body_bytes: u64) {
+        let mut slots = head::header_slots();
+        // It parsed before; a copy of the same bytes parses again.
+        if let Parsed::Complete(request) = head::parse(&self.head, &mut slots) {
+            log(service, self.peer, &request, status, body_bytes);
+        }
+    }
+}
+
+/// Writes the line of a request that was answered at once.
+pub(super) fn log(
+    service: &Service,
+    peer: SocketAddr,
+    request: &Request<'_>,
+    status: u16,
+    body_bytes: u64,
+) {
+    let mut access_log = service.access_log.borrow_mut();
+    if !access_log.is_on() {
+        return;
+    }
+    access_log.line(&Entry {
+        peer: peer.ip(),
+        unix_seconds: clock::unix_seconds(),
+        method: request.method_name,
+        raw_target: request.raw_target,
+        version: request.version,
+        status,
+        body_bytes,
+        referer: request.header("referer"),
+        user_agent: request.header("user-agent"),
+    });
+}

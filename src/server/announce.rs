@@ -1,0 +1,79 @@
+//! The few lines at the start that say what serves where.
+
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::SocketAddr;
+
+use core_affinity::CoreId;
+
+use crate::config::Settings;
+use crate::python;
+use crate::route::Destination;
+use crate::uring::Io;
+
+/// Says it to the log.
+pub(super) fn say(
+    settings: &Settings,
+    cores: &[Option<CoreId>],
+    addresses: &[SocketAddr],
+    io: Io,
+) {
+    let waits_on = match io {
+        Io::Ring => "io_uring",
+        Io::Epoll => "epoll",
+    };
+    let cpus: Vec<String> =
+        cores.iter().flatten().map(|core| core.id.to_string()).collect();
+    let lanes = cores.len();
+    let plural = if lanes == 1 { "lane" } else { "lanes" };
+    tracing::info!(
+        "corelane {}: {lanes} {plural} on CPU {} with {waits_on}, process {}",
+        env!("CARGO_PKG_VERSION"),
+        cpus.join(","),
+        std::process::id()
+    );
+    for app in &settings.apps {
+        tracing::info!(
+            "application {}: {} on Python {}, {} in each lane",
+            app.name,
+            app.target,
+            python::Runtime::version(),
+            match app.threads {
+                0 => "inline".to_owned(),
+                1 => "1 thread".to_owned(),
+                threads => format!("up to {threads} threads"),
+            }
+        );
+    }
+    for site in &settings.sites {
+        let hosts =
+            if site.hosts.is_empty() { String::new() } else { format!("{} ", site.hosts.join(" ")) };
+        for route in &site.routes {
+            let name = |app: usize| {
+                settings.apps.get(app).map_or("", |app| app.name.as_str()).to_owned()
+            };
+            let to = match route.destination {
+                Destination::App(app) => format!("application {}", name(app)),
+                Destination::Files { files, fallback } => {
+                    let folder = settings.files.get(files).map(|files| files.root.display());
+                    let folder = folder.map_or_else(String::new, |folder| folder.to_string());
+                    let then = fallback.map(|app| format!(", then application {}", name(app)));
+                    format!("{folder}{}", then.unwrap_or_default())
+                }
+            };
+            tracing::info!("route {hosts}{}/ to {to}", route.prefix);
+        }
+    }
+    for address in addresses {
+        tracing::info!("listening on http://{address}{}", hint(*address));
+    }
+}
+
+/// An address that a browser on this machine can open, where the bound one is none.
+fn hint(address: SocketAddr) -> String {
+    if !address.ip().is_unspecified() {
+        return String::new();
+    }
+    let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
+    format!(" (here: http://{local})")
+}

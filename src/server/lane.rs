@@ -1,0 +1,259 @@
+//! One lane's life: pin, interpreters, ring, listeners; serve; drain; end. All of it on one thread.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use core_affinity::CoreId;
+use tokio::sync::watch;
+
+use crate::access_log::AccessLog;
+use crate::config::Io as IoChoice;
+use crate::config::Settings;
+use crate::connection;
+use crate::connection::deadline::Deadlines;
+use crate::connection::service::Phase;
+use crate::connection::service::Service;
+use crate::connection::service::State;
+use crate::limits::ACCEPT_BATCH_MAX;
+use crate::limits::ACCEPT_PAUSE;
+use crate::limits::ACCESS_LOG_DELAY_MAX;
+use crate::limits::CONNECTIONS_PER_LANE_MAX;
+use crate::limits::EXIT_HANDLERS_TIME_MAX;
+use crate::python;
+use crate::python::AppSpec;
+use crate::python::Gateway;
+use crate::python::Place;
+use crate::route::Router;
+use crate::server::startup::StartupError;
+use crate::static_files::FileCache;
+use crate::static_files::Files;
+use crate::uring::Io;
+use crate::uring::runtime::Runtime;
+use crate::uring::socket::Listener;
+use crate::uring::socket::would_block;
+
+/// What a lane is told, in this order.
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    /// Get ready.
+    Prepare,
+    /// Serve on the listeners that were handed over.
+    Serve,
+    /// Take nothing new, finish what is running.
+    Drain,
+    /// Cut what is still running.
+    Cut,
+}
+
+/// Everything that a lane starts from. Made by the server, moved to the lane's thread.
+pub(super) struct Plan {
+    pub index: usize,
+    pub core: Option<CoreId>,
+    pub settings: Arc<Settings>,
+    pub python: Option<Arc<python::Runtime>>,
+    pub access_log: AccessLog,
+    pub commands: watch::Receiver<Command>,
+    /// Filled by the server before it says [`Command::Serve`].
+    pub listeners: std::sync::mpsc::Receiver<Vec<OwnedFd>>,
+}
+
+/// A lane that is ready to serve.
+pub(super) struct Lane {
+    plan: Plan,
+    runtime: Runtime,
+    apps: Vec<Gateway>,
+    files: Vec<Files>,
+}
+
+impl Lane {
+    /// Pins the thread, makes the ring, opens the folders, imports the applications.
+    pub(super) fn prepare(plan: Plan) -> Result<Self, StartupError> {
+        if let Some(core) = plan.core
+            && !core_affinity::set_for_current(core)
+        {
+            tracing::warn!(lane = plan.index, cpu = core.id, "could not pin the lane to its CPU");
+        }
+        let runtime = start_runtime(plan.settings.io, plan.index)?;
+        let mut files = Vec::with_capacity(plan.settings.files.len());
+        for folder in &plan.settings.files {
+            let opened = Files::open(&folder.root, folder.cache_control.clone());
+            files.push(opened.map_err(|error| StartupError::folder(&folder.root, error))?);
+        }
+        let mut apps = Vec::with_capacity(plan.settings.apps.len());
+        for app in &plan.settings.apps {
+            let Some(python) = &plan.python else { continue };
+            let place = Place { lane: plan.index, core: plan.core };
+            let gateway = Gateway::start(python, &AppSpec::from(app), place)
+                .map_err(|fault| StartupError::app(&app.name, &fault))?;
+            apps.push(gateway);
+        }
+        Ok(Self { plan, runtime, apps, files })
+    }
+
+    /// What the lane waits on.
+    pub(super) const fn io(&self) -> Io {
+        self.runtime.io()
+    }
+
+    /// Serves until told to end, then runs the exit handlers of its interpreters.
+    pub(super) fn run(self) -> io::Result<()> {
+        let Self { plan, runtime, apps, files } = self;
+        let Plan { settings, access_log, mut commands, listeners, .. } = plan;
+        let service = Rc::new(Service {
+            io: runtime.io(),
+            router: Router::new(settings.sites.clone()),
+            files,
+            cache: RefCell::new(FileCache::new()),
+            apps,
+            deadlines: Deadlines::new(),
+            access_log: RefCell::new(access_log),
+            body_bytes_max: settings.body_bytes_max,
+            idle_time_max: settings.idle_time_max,
+            state: State::default(),
+        });
+        let served = runtime.block_on(serve(&service, &mut commands, &listeners));
+        service.access_log.borrow_mut().flush();
+        // Tasks of cut connections may hold the service for ever; the process ends without them.
+        if let Some(service) = Rc::into_inner(service) {
+            let deadline = Instant::now() + EXIT_HANDLERS_TIME_MAX;
+            for app in service.apps {
+                app.stop(deadline);
+            }
+        }
+        served
+    }
+}
+
+fn start_runtime(choice: IoChoice, lane: usize) -> Result<Runtime, StartupError> {
+    let refused = match choice {
+        IoChoice::Epoll => return Runtime::epoll().map_err(StartupError::Runtime),
+        IoChoice::Uring | IoChoice::Auto => match Runtime::ring() {
+            Ok(runtime) => return Ok(runtime),
+            Err(error) => error,
+        },
+    };
+    if choice == IoChoice::Uring {
+        return Err(StartupError::Ring(refused));
+    }
+    if lane == 0 {
+        tracing::warn!(
+            error = %refused,
+            "the kernel refuses io_uring: serving through epoll. Containers: allow io_uring_setup, \
+             io_uring_enter and io_uring_register in the seccomp profile; hosts: see \
+             kernel.io_uring_disabled"
+        );
+    }
+    Runtime::epoll().map_err(StartupError::Runtime)
+}
+
+async fn serve(
+    service: &Rc<Service>,
+    commands: &mut watch::Receiver<Command>,
+    listeners: &std::sync::mpsc::Receiver<Vec<OwnedFd>>,
+) -> io::Result<()> {
+    // A server that failed to start elsewhere drops its end without a command.
+    if commands.wait_for(|command| matches!(command, Command::Serve)).await.is_err() {
+        return Ok(());
+    }
+    let mut accepting = Vec::new();
+    for fd in listeners.try_recv().unwrap_or_default() {
+        let listener = Listener::new(service.io, fd)?;
+        let task = accept(Rc::clone(service), listener, commands.clone());
+        accepting.push(tokio::task::spawn_local(task));
+    }
+    let sweep = tokio::task::spawn_local(Rc::clone(&service.deadlines).sweep());
+    let flush = tokio::task::spawn_local(flush_access_log(Rc::clone(service)));
+    // Only Drain and Cut follow; a server that is gone means the same.
+    let _ = commands.wait_for(|command| !matches!(command, Command::Serve)).await;
+    for task in accepting {
+        let _ = task.await;
+    }
+    service.drain();
+    while service.open_count() > 0 {
+        tokio::select! {
+            () = service.closed() => {}
+            _ = commands.wait_for(|command| matches!(command, Command::Cut)) => break,
+        }
+    }
+    service.deadlines.end_all();
+    sweep.abort();
+    flush.abort();
+    // The tasks let go of the service when they have seen that they are ended.
+    let _ = sweep.await;
+    let _ = flush.await;
+    Ok(())
+}
+
+/// Accepts until the lane drains, then takes what is left in the queue: those clients were told that
+/// they are connected.
+async fn accept(
+    service: Rc<Service>,
+    listener: Listener,
+    mut commands: watch::Receiver<Command>,
+) {
+    let mut batch = 0;
+    loop {
+        let draining = !matches!(*commands.borrow(), Command::Serve);
+        if service.open_count() >= CONNECTIONS_PER_LANE_MAX && !draining {
+            service.closed().await;
+            continue;
+        }
+        let waited = match listener.accept_now() {
+            Ok((socket, peer)) => {
+                let local = listener.local();
+                let connection = connection::serve(Rc::clone(&service), socket, peer, local);
+                tokio::task::spawn_local(connection);
+                batch += 1;
+                if batch < ACCEPT_BATCH_MAX {
+                    continue;
+                }
+                listener.give_way().await
+            }
+            Err(error) if would_block(error.kind()) && draining => return,
+            Err(error) if would_block(error.kind()) => {
+                tokio::select! {
+                    waited = listener.readable() => waited,
+                    _ = commands.changed() => Ok(()),
+                }
+            }
+            Err(error) if is_about_one_connection(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept connections just now");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                Ok(())
+            }
+        };
+        batch = 0;
+        if let Err(error) = waited {
+            tracing::error!(%error, address = %listener.local(), "a listener has failed");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+        }
+    }
+}
+
+/// Errors that accept(2) passes on from a connection that died in the queue.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+    )
+}
+
+async fn flush_access_log(service: Rc<Service>) {
+    if !service.access_log.borrow().is_on() {
+        return;
+    }
+    loop {
+        tokio::time::sleep(ACCESS_LOG_DELAY_MAX).await;
+        service.access_log.borrow_mut().flush();
+    }
+}

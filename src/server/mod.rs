@@ -1,0 +1,241 @@
+//! Lanes, from the first to the last: start them together or not at all, tell them to drain, end.
+//!
+//! The only place where lanes meet. They share nothing but the settings, the writer of the access log
+//! and this room's commands; no request passes through here.
+
+mod announce;
+mod exit;
+mod lane;
+pub mod listener;
+mod signals;
+pub mod startup;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use core_affinity::CoreId;
+use tokio::sync::watch;
+
+use crate::access_log::Writer;
+use crate::config;
+use crate::config::Bind;
+use crate::config::Settings;
+use crate::limits::EXIT_HANDLERS_TIME_MAX;
+use crate::limits::IMPORT_NOTICE_TIME;
+use crate::limits::LANES_MAX;
+use crate::python;
+use crate::server::lane::Command;
+use crate::server::lane::Lane;
+use crate::server::lane::Plan;
+use crate::server::listener::Bound;
+use crate::server::signals::Signal;
+use crate::server::startup::StartupError;
+use crate::uring::Io;
+
+/// What the server's own thread hears.
+enum Event {
+    Signal(Signal),
+    /// A lane is ready, and waits on this.
+    Ready(Io),
+    /// A lane cannot start.
+    Failed(StartupError),
+    /// A lane has ended.
+    Ended,
+}
+
+/// The lanes of this process, seen from the server's own thread.
+struct Lanes {
+    commands: watch::Sender<Command>,
+    events: mpsc::Receiver<Event>,
+    listeners: Vec<mpsc::Sender<Vec<OwnedFd>>>,
+    running: usize,
+}
+
+/// Serves until a signal ends it. Does not return after that: the process exits with 0 when everything
+/// that had begun was finished.
+///
+/// # Errors
+///
+/// What kept the server from starting; nothing was served then.
+pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
+    let settings = Arc::new(settings);
+    let (hear, events) = mpsc::channel();
+    let signal = hear.clone();
+    signals::listen(move |heard| drop(signal.send(Event::Signal(heard))))
+        .map_err(StartupError::Runtime)?;
+    let cores = choose_cores(&settings);
+    let mut bound = Vec::with_capacity(settings.binds.len());
+    for Bind::Tcp(address) in &settings.binds {
+        let group = listener::bind(*address, cores.len());
+        bound.push(group.map_err(|error| StartupError::Bind(*address, error))?);
+    }
+    let access_log = Writer::start(&settings.access_log)
+        .map_err(|error| StartupError::AccessLog(settings.access_log.clone(), error))?;
+    let python = match settings.apps.is_empty() {
+        true => None,
+        false => Some(python::Runtime::start().map_err(|fault| StartupError::python(&fault))?),
+    };
+    let python = python.map(Arc::new);
+    let mut lanes = start_lanes(&settings, &cores, &access_log, python.as_ref(), hear, events)?;
+    let io = lanes.wait_until_ready()?;
+    let addresses: Vec<SocketAddr> =
+        bound.iter().filter_map(|group| group.first()).map(Bound::address).collect();
+    lanes.hand_over(bound)?;
+    announce::say(&settings, &cores, &addresses, io);
+    let signal = lanes.wait_for_signal();
+    lanes.end(signal, settings.graceful_time_max);
+    access_log.stop();
+    exit::now(0)
+}
+
+/// The CPUs of the lanes: those that the affinity mask leaves this process, at most as many as the
+/// cgroup's quota pays for; or as many lanes as the operator wants, going round.
+fn choose_cores(settings: &Settings) -> Vec<Option<CoreId>> {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let paid = thread::available_parallelism().map_or(1, NonZero::get);
+    let count = match settings.lanes {
+        config::Lanes::Auto => paid.min(cores.len().max(1)),
+        config::Lanes::Exactly(count) => count,
+    };
+    let count = count.clamp(1, LANES_MAX);
+    (0..count).map(|lane| cores.get(lane % cores.len().max(1)).copied()).collect()
+}
+
+fn start_lanes(
+    settings: &Arc<Settings>,
+    cores: &[Option<CoreId>],
+    access_log: &Writer,
+    python: Option<&Arc<python::Runtime>>,
+    hear: mpsc::Sender<Event>,
+    events: mpsc::Receiver<Event>,
+) -> Result<Lanes, StartupError> {
+    let (commands, _) = watch::channel(Command::Prepare);
+    let mut listeners = Vec::with_capacity(cores.len());
+    for (index, core) in cores.iter().enumerate() {
+        let (hand, handed) = mpsc::channel();
+        listeners.push(hand);
+        let plan = Plan {
+            index,
+            core: *core,
+            settings: Arc::clone(settings),
+            python: python.map(Arc::clone),
+            access_log: access_log.lane(),
+            commands: commands.subscribe(),
+            listeners: handed,
+        };
+        let hear = hear.clone();
+        thread::Builder::new()
+            .name(format!("corelane-{index}"))
+            .spawn(move || live(plan, &hear))
+            .map_err(StartupError::Runtime)?;
+    }
+    Ok(Lanes { commands, events, listeners, running: cores.len() })
+}
+
+/// A lane's thread from its first to its last line.
+fn live(plan: Plan, hear: &mpsc::Sender<Event>) {
+    let index = plan.index;
+    // The server's thread is there as long as any lane is; were it not, there would be nobody to tell.
+    let say = |event| drop(hear.send(event));
+    match Lane::prepare(plan) {
+        Ok(lane) => {
+            say(Event::Ready(lane.io()));
+            if let Err(error) = lane.run() {
+                tracing::error!(%error, lane = index, "a lane has failed");
+            }
+            say(Event::Ended);
+        }
+        Err(error) => say(Event::Failed(error)),
+    }
+}
+
+impl Lanes {
+    fn wait_until_ready(&self) -> Result<Io, StartupError> {
+        let mut io = Io::Ring;
+        let mut ready = 0;
+        while ready < self.running {
+            match self.events.recv_timeout(IMPORT_NOTICE_TIME) {
+                Ok(Event::Ready(lane_io)) => {
+                    io = lane_io;
+                    ready += 1;
+                }
+                Ok(Event::Failed(error)) => return Err(error),
+                Ok(Event::Ended) => return Err(StartupError::LaneLost(ready)),
+                Ok(Event::Signal(signal)) => exit::now(signal.exit_code()),
+                Err(_) => tracing::info!("still importing the applications"),
+            }
+        }
+        Ok(io)
+    }
+
+    /// Begins to listen everywhere, and gives each lane its socket of every group.
+    fn hand_over(&self, groups: Vec<Vec<Bound>>) -> Result<(), StartupError> {
+        let mut of_lane: Vec<Vec<OwnedFd>> = self.listeners.iter().map(|_| Vec::new()).collect();
+        for group in groups {
+            for (lane, bound) in of_lane.iter_mut().zip(group) {
+                let address = bound.address();
+                let listening = bound.listen();
+                lane.push(listening.map_err(|error| StartupError::Bind(address, error))?);
+            }
+        }
+        for (hand, listeners) in self.listeners.iter().zip(of_lane) {
+            // A lane that is gone has said so, and its sockets close here.
+            let _ = hand.send(listeners);
+        }
+        self.commands.send_replace(Command::Serve);
+        Ok(())
+    }
+
+    fn wait_for_signal(&mut self) -> Signal {
+        loop {
+            match self.events.recv() {
+                Ok(Event::Signal(signal)) => return signal,
+                Ok(Event::Ended) => self.running -= 1,
+                Ok(Event::Ready(_) | Event::Failed(_)) => {}
+                Err(_) => exit::now(1),
+            }
+            if self.running == 0 {
+                tracing::error!("no lane is left");
+                exit::now(1);
+            }
+        }
+    }
+
+    /// Drains; cuts what is left when the time is over; a second signal ends at once.
+    fn end(&mut self, signal: Signal, graceful_time_max: Duration) {
+        tracing::info!(
+            "{}: finishing what is running (at most {graceful_time_max:?}; a second signal ends at once)",
+            signal.name()
+        );
+        self.commands.send_replace(Command::Drain);
+        self.wait_for_lanes(graceful_time_max);
+        if self.running > 0 {
+            tracing::warn!("the graceful timeout is over: cutting what is still running");
+            self.commands.send_replace(Command::Cut);
+            self.wait_for_lanes(EXIT_HANDLERS_TIME_MAX);
+        }
+        tracing::info!("ended");
+    }
+
+    fn wait_for_lanes(&mut self, wait_max: Duration) {
+        let until = Instant::now() + wait_max;
+        while self.running > 0 {
+            match self.events.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Event::Ended) => self.running -= 1,
+                Ok(Event::Signal(signal)) => {
+                    tracing::warn!("{}: ending at once", signal.name());
+                    exit::now(signal.exit_code());
+                }
+                Ok(Event::Ready(_) | Event::Failed(_)) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}

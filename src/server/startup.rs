@@ -1,0 +1,81 @@
+//! What can go wrong between the command line and the first request, in words for the operator.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+
+use crate::python::PythonFault;
+
+/// Why the server did not start. Nothing was served, nothing is left running.
+#[derive(Debug)]
+pub enum StartupError {
+    /// An address could not be bound.
+    Bind(SocketAddr, io::Error),
+    /// A folder of a files route could not be opened.
+    Folder(PathBuf, io::Error),
+    /// Python itself did not start.
+    Python(String),
+    /// An application could not be loaded: its name, and the fault's own words.
+    App(String, String),
+    /// io_uring was asked for and is refused.
+    Ring(io::Error),
+    /// epoll, a thread or the signal handlers could not be had.
+    Runtime(io::Error),
+    /// The access log could not be opened.
+    AccessLog(PathBuf, io::Error),
+    /// A lane ended while the others were getting ready.
+    LaneLost(usize),
+}
+
+impl StartupError {
+    pub(super) fn folder(root: &Path, error: io::Error) -> Self {
+        Self::Folder(root.to_path_buf(), error)
+    }
+
+    pub(super) fn app(name: &str, fault: &PythonFault) -> Self {
+        Self::App(name.to_owned(), fault.to_string())
+    }
+}
+
+impl fmt::Display for StartupError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(address, error) => {
+                write!(out, "cannot listen on {address}: {error}{}", bind_remedy(*address, error))
+            }
+            Self::Folder(root, error) => write!(out, "cannot open {}: {error}", root.display()),
+            Self::Python(fault) => write!(out, "Python did not start: {fault}"),
+            Self::App(name, fault) => write!(out, "application \"{name}\" cannot be loaded: {fault}"),
+            Self::Ring(error) => write!(
+                out,
+                "the kernel refuses io_uring ({error}). Without --io uring corelane goes on with epoll"
+            ),
+            Self::Runtime(error) => write!(out, "cannot start a lane: {error}"),
+            Self::AccessLog(path, error) => {
+                write!(out, "cannot write the access log {}: {error}", path.display())
+            }
+            Self::LaneLost(lane) => write!(out, "lane {lane} ended before it was ready"),
+        }
+    }
+}
+
+fn bind_remedy(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            ". Another program has this port (ss -ltnp 'sport = :{}' shows which): stop it, or \
+             choose another with --bind",
+            address.port()
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            ". Ports under 1024 need the right CAP_NET_BIND_SERVICE: \
+             choose another with --bind than {}",
+            address.port()
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            ". This machine has no such address: see `ip address`, or use 0.0.0.0".to_owned()
+        }
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,150 @@
+//! HTTP/1.1 as it comes in pieces, in heaps and with a body.
+
+use crate::support::Server;
+use crate::support::Site;
+use crate::support::pattern;
+
+fn site() -> Site {
+    Site::new(&[("a.txt", b"first"), ("b.txt", b"second"), ("large.bin", &pattern(100_000))])
+}
+
+fn serve(site: &Site) -> Server {
+    Server::start(&["--workers", "1", "--static", &site.at("/")])
+}
+
+#[test]
+fn a_head_may_come_byte_by_byte() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    for byte in b"GET /a.txt HTTP/1.1\r\nHost: test\r\nX-Long: abc\r\n\r\n" {
+        client.send([*byte]);
+    }
+    assert_eq!(client.response().text(), "first");
+    assert_eq!(client.get("/b.txt").text(), "second");
+}
+
+#[test]
+fn several_requests_at_once_are_answered_in_order() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    let mut requests = String::new();
+    for round in 0..200 {
+        let path = ["/a.txt", "/b.txt", "/none", "/large.bin"][round % 4];
+        requests += &format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+    }
+    let sender = client.stream().try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        std::io::Write::write_all(&mut &sender, requests.as_bytes()).unwrap();
+    });
+    for round in 0..200 {
+        let response = client.response();
+        match round % 4 {
+            0 => assert_eq!(response.text(), "first"),
+            1 => assert_eq!(response.text(), "second"),
+            2 => assert_eq!(response.status, 404),
+            _ => assert!(response.body == pattern(100_000)),
+        }
+    }
+    writer.join().unwrap();
+}
+
+#[test]
+fn pipelined_answers_are_coalesced_into_few_writes() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    assert_eq!(client.get("/a.txt").text(), "first");
+    client.send("GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n".repeat(16));
+    // One receive sees the answers of one write: loopback keeps its borders while nobody reads.
+    let one = client.head_response();
+    let body = client.take(5);
+    assert_eq!((one.status, &*body), (200, &b"first"[..]));
+    for _ in 1..16 {
+        assert_eq!(client.response().text(), "first");
+    }
+}
+
+#[test]
+fn the_connection_stays_or_closes_as_the_request_says() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    for _ in 0..3 {
+        let response = client.get("/a.txt");
+        assert_eq!(response.header("connection"), None);
+    }
+    let response = client.request("GET", "/a.txt", "Connection: close\r\n", b"");
+    assert_eq!(response.header("connection"), Some("close"));
+    client.expect_end();
+
+    let mut client = server.connect();
+    client.send("GET /a.txt HTTP/1.0\r\n\r\n");
+    let response = client.response();
+    assert_eq!((response.status, response.text().as_str()), (200, "first"));
+    client.expect_end();
+
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.send("GET /a.txt HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n");
+        assert_eq!(client.response().header("connection"), Some("keep-alive"));
+    }
+}
+
+#[test]
+fn requests_behind_a_closing_one_are_not_answered() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    client.send(
+        "GET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n\
+         GET /b.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+    );
+    assert_eq!(client.response().text(), "first");
+    client.expect_end();
+}
+
+#[test]
+fn an_unread_body_is_drained_or_ends_the_connection() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    let response = client.request("POST", "/a.txt", "", &pattern(50_000));
+    assert_eq!(response.status, 405);
+    assert_eq!(client.get("/b.txt").text(), "second");
+
+    client.send("POST /a.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send("5\r\nhello\r\n0\r\n\r\n");
+    assert_eq!(client.response().status, 405);
+    assert_eq!(client.get("/b.txt").text(), "second");
+
+    client.send("POST /a.txt HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.status, 405);
+    assert_eq!(response.header("connection"), Some("close"));
+    client.expect_end();
+}
+
+#[test]
+fn head_and_error_pages_carry_date_and_length() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    let response = client.get("/none");
+    assert_eq!(response.status, 404);
+    assert!(response.header("date").is_some());
+    assert_eq!(response.header("content-length"), Some(&*response.body.len().to_string()));
+    let head = client.request("HEAD", "/none", "", b"");
+    assert_eq!(head.header("content-length"), response.header("content-length"));
+    assert_eq!(client.get("/a.txt").text(), "first");
+}
+
+#[test]
+fn options_of_the_server_itself_is_answered() {
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    assert_eq!(client.request("OPTIONS", "*", "", b"").status, 204);
+    assert_eq!(client.get("/a.txt").text(), "first");
+}
