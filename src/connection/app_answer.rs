@@ -11,6 +11,8 @@ use crate::connection::decide::Call;
 use crate::connection::decide::Facts;
 use crate::connection::decide::Settlement;
 use crate::connection::error_page;
+use crate::connection::lifecycle;
+use crate::connection::lifecycle::BodyRest;
 use crate::limits::COPY_BODY_BYTES_MAX;
 use crate::python::Reply;
 use crate::python::RequestBody;
@@ -87,16 +89,15 @@ async fn relay(
 /// Answers in the application's place, after the body was read.
 fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
     let status = head.status();
-    let delimitation = Delimitation::Length(0);
-    let next = call.facts.next_with_read_body(delimitation);
-    let field = call.facts.connection_field(next);
+    let exchange = call.facts.exchange(BodyRest::Nothing, Delimitation::Length(0));
+    let field = lifecycle::connection_field(&exchange);
     let Connection { service, outbox, .. } = connection;
     let bytes =
         error_page::encode(service, &mut outbox.bytes, head, call.facts.method, field);
     if let Some(record) = &call.record {
         record.log(service, status, bytes);
     }
-    Settlement { next, unread: Framing::None }
+    Settlement { next: lifecycle::after(&exchange), unread: Framing::None }
 }
 
 /// How an answer goes out.
@@ -122,8 +123,8 @@ async fn send(
     mut reply: Reply,
 ) -> Result<Settlement, Ended> {
     let plan = plan(&call.facts, head, &first_end, piece.len());
-    let next = call.facts.next_with_read_body(plan.delimitation);
-    let field = call.facts.connection_field(next);
+    let exchange = call.facts.exchange(BodyRest::Nothing, plan.delimitation);
+    let field = lifecycle::connection_field(&exchange);
     let out = &mut connection.outbox.bytes;
     connection.service.with_date(|date| head.encode(out, date, plan.delimitation, field));
     let mut end = first_end;
@@ -150,7 +151,7 @@ async fn send(
     if let Some(record) = &call.record {
         record.log(&connection.service, head.status(), body_bytes);
     }
-    Ok(Settlement { next, unread: Framing::None })
+    Ok(Settlement { next: lifecycle::after(&exchange), unread: Framing::None })
 }
 
 fn plan(facts: &Facts, head: &Head, end: &End, piece_bytes: usize) -> Plan {

@@ -14,7 +14,10 @@ use percent_encoding::percent_encode;
 use crate::connection::error_page;
 use crate::connection::file_answer;
 use crate::connection::lifecycle;
+use crate::connection::lifecycle::BodyRest;
+use crate::connection::lifecycle::Exchange;
 use crate::connection::lifecycle::Next;
+use crate::connection::lifecycle::Outcome;
 use crate::connection::record;
 use crate::connection::record::Record;
 use crate::connection::service::Phase;
@@ -28,6 +31,7 @@ use crate::request::Request;
 use crate::request::Version;
 use crate::response::Head;
 use crate::response::head::ConnectionField;
+use crate::response::head::Delimitation;
 use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Slash;
@@ -177,7 +181,7 @@ impl Desk<'_> {
             app,
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
-            facts: self.facts(request),
+            facts: Facts::of(request, self.service.phase()),
             record: self.record(request),
         }))
     }
@@ -216,25 +220,54 @@ impl Desk<'_> {
 
     /// What becomes of the connection when this request has a complete answer and its body is unread.
     pub fn settlement(&self, request: &Request<'_>) -> (Settlement, ConnectionField) {
-        let facts = self.facts(request);
-        let next = facts.next_with_unread(request.framing);
-        let settlement = Settlement { next, unread: request.framing };
-        (settlement, facts.connection_field(next))
+        let facts = Facts::of(request, self.service.phase());
+        // Every answer that is made here has a length or no body.
+        let exchange = facts.exchange(facts.unread_body(), Delimitation::None);
+        let settlement =
+            Settlement { next: lifecycle::after(&exchange), unread: request.framing };
+        (settlement, lifecycle::connection_field(&exchange))
     }
 
     /// The request's part of a line in the access log, when there is one.
     pub fn record(&self, request: &Request<'_>) -> Option<Record> {
         Record::new(self.service, self.peer, request)
     }
+}
 
-    fn facts(&self, request: &Request<'_>) -> Facts {
-        Facts {
+impl Facts {
+    fn of(request: &Request<'_>, phase: Phase) -> Self {
+        Self {
             method: request.method,
             version: request.version,
             persistence: request.persistence,
             framing: request.framing,
             expectation: request.expectation,
-            phase: self.service.phase(),
+            phase,
+        }
+    }
+
+    /// The exchange that the lifecycle decides about.
+    pub const fn exchange(&self, body: BodyRest, delimitation: Delimitation) -> Exchange {
+        Exchange {
+            version: self.version,
+            persistence: self.persistence,
+            body,
+            delimitation,
+            outcome: Outcome::Answered,
+            service: match self.phase {
+                Phase::Serving => lifecycle::Service::Open,
+                Phase::Draining => lifecycle::Service::Ending,
+            },
+        }
+    }
+
+    /// The request's body when nobody has read any of it.
+    const fn unread_body(&self) -> BodyRest {
+        match (self.framing, self.expectation) {
+            (Framing::None, _) => BodyRest::Nothing,
+            (_, Expectation::Continue) => BodyRest::Withheld,
+            (Framing::Length(bytes), Expectation::None) => BodyRest::Bytes(bytes),
+            (Framing::Chunked, Expectation::None) => BodyRest::Unknown,
         }
     }
 }

@@ -42,7 +42,6 @@ use crate::connection::outbox::Outbox;
 use crate::connection::read_buffer::ReadBuffer;
 use crate::connection::service::Phase;
 use crate::connection::service::Service;
-use crate::limits::DRAIN_BYTES_MAX;
 use crate::limits::HEAD_TIME_MAX;
 use crate::limits::LINGER_TIME_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
@@ -260,9 +259,9 @@ impl Connection {
         match next {
             Next::Keep if self.outbox.bytes.len() < SEND_BUFFER_BYTES_MAX => Ok(()),
             Next::Keep => self.flush().await,
-            Next::Drain => {
+            Next::Drain { bytes_max } => {
                 self.flush().await?;
-                match body::drain(self, unread, DRAIN_BYTES_MAX).await? {
+                match body::drain(self, unread, bytes_max).await? {
                     Drained::Whole => Ok(()),
                     Drained::Partly => Err(self.linger().await),
                 }

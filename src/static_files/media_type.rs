@@ -7,7 +7,7 @@ use std::path::Path;
 /// The value of Content-Type for a file of this name. Unknown extensions are bytes, which a browser
 /// saves instead of guessing.
 #[must_use]
-pub fn of(name: &[u8]) -> String {
+pub(super) fn of(name: &[u8]) -> String {
     let path = Path::new(OsStr::from_bytes(name));
     let guess = mime_guess::from_path(path).first_or_octet_stream();
     let text = guess.type_() == mime_guess::mime::TEXT

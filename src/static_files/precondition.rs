@@ -8,7 +8,7 @@ use crate::request::Request;
 
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug)]
-pub struct Validators<'entry> {
+pub(super) struct Validators<'entry> {
     /// The entity tag with its quotes; strong.
     pub etag: &'entry str,
     /// When the file was last modified, in whole seconds since 1970.
@@ -17,7 +17,7 @@ pub struct Validators<'entry> {
 
 /// What the conditions of a request say.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// Answer as if there were no conditions.
     Proceed,
     /// 304: the client has this version.
@@ -28,7 +28,7 @@ pub enum Verdict {
 
 /// Evaluates the conditions of a GET or HEAD in the order of section 13.2.2.
 #[must_use]
-pub fn evaluate(request: &Request<'_>, validators: Validators<'_>) -> Verdict {
+pub(super) fn evaluate(request: &Request<'_>, validators: Validators<'_>) -> Verdict {
     if request.header("if-match").is_some() {
         if !any_tag(request, "if-match", validators.etag, Comparison::Strong) {
             return Verdict::Failed;
@@ -52,7 +52,7 @@ pub fn evaluate(request: &Request<'_>, validators: Validators<'_>) -> Verdict {
 
 /// Whether If-Range, if there, allows the Range field to count (section 13.1.5).
 #[must_use]
-pub fn range_counts(request: &Request<'_>, validators: Validators<'_>) -> bool {
+pub(super) fn range_counts(request: &Request<'_>, validators: Validators<'_>) -> bool {
     let Some(value) = request.header("if-range") else { return true };
     if value.first() == Some(&b'"') {
         return value == validators.etag.as_bytes();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a Range field asks of a representation of a known size.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub(super) enum Asked {
     /// Nothing that we honour: send the whole. Several ranges and other units are answered so too,
     /// which section 14.2 allows.
     Whole,
@@ -16,7 +16,7 @@ pub enum Asked {
 
 /// Reads the value of a Range field for a representation of `size_bytes`.
 #[must_use]
-pub fn parse(value: &[u8], size_bytes: u64) -> Asked {
+pub(super) fn parse(value: &[u8], size_bytes: u64) -> Asked {
     let Some(set) = bytes_unit(value) else { return Asked::Whole };
     let Some(dash) = memchr::memchr(b'-', set) else { return Asked::Whole };
     let (first, last) = (trim(&set[..dash]), trim(&set[dash + 1..]));
