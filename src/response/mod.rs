@@ -6,7 +6,7 @@
 pub mod date;
 pub mod head;
 pub mod status;
-// pub mod stream;
+pub mod stream;
 
 pub use head::Head;
 pub use head::InvalidHeader;

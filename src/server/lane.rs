@@ -11,11 +11,11 @@ use core_affinity::CoreId;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
+use crate::config::App;
 use crate::config::Io as IoChoice;
 use crate::config::Settings;
 use crate::connection;
 use crate::connection::deadline::Deadlines;
-use crate::connection::service::Phase;
 use crate::connection::service::Service;
 use crate::connection::service::State;
 use crate::limits::ACCEPT_BATCH_MAX;
@@ -87,7 +87,7 @@ impl Lane {
         for app in &plan.settings.apps {
             let Some(python) = &plan.python else { continue };
             let place = Place { lane: plan.index, core: plan.core };
-            let gateway = Gateway::start(python, &AppSpec::from(app), place)
+            let gateway = Gateway::start(python, &spec(app), place)
                 .map_err(|fault| StartupError::app(&app.name, &fault))?;
             apps.push(gateway);
         }
@@ -125,6 +125,18 @@ impl Lane {
             }
         }
         served
+    }
+}
+
+/// The application as the python room wants it told.
+fn spec(app: &App) -> AppSpec {
+    AppSpec {
+        name: app.name.clone(),
+        target: app.target.clone(),
+        chdir: app.chdir.clone(),
+        pythonpath: app.pythonpath.clone(),
+        venv: app.venv.clone(),
+        threads: app.threads,
     }
 }
 

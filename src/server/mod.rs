@@ -76,13 +76,8 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
         let group = listener::bind(*address, cores.len());
         bound.push(group.map_err(|error| StartupError::Bind(*address, error))?);
     }
-    let access_log = Writer::start(&settings.access_log)
-        .map_err(|error| StartupError::AccessLog(settings.access_log.clone(), error))?;
-    let python = match settings.apps.is_empty() {
-        true => None,
-        false => Some(python::Runtime::start().map_err(|fault| StartupError::python(&fault))?),
-    };
-    let python = python.map(Arc::new);
+    let access_log = Writer::start(&settings.access_log).map_err(StartupError::AccessLog)?;
+    let python = start_python(&settings)?;
     let mut lanes = start_lanes(&settings, &cores, &access_log, python.as_ref(), hear, events)?;
     let io = lanes.wait_until_ready()?;
     let addresses: Vec<SocketAddr> =
@@ -93,6 +88,14 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
     lanes.end(signal, settings.graceful_time_max);
     access_log.stop();
     exit::now(0)
+}
+
+fn start_python(settings: &Settings) -> Result<Option<Arc<python::Runtime>>, StartupError> {
+    if settings.apps.is_empty() {
+        return Ok(None);
+    }
+    let python = python::Runtime::start();
+    python.map(|python| Some(Arc::new(python))).map_err(|fault| StartupError::python(&fault))
 }
 
 /// The CPUs of the lanes: those that the affinity mask leaves this process, at most as many as the

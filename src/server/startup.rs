@@ -24,7 +24,7 @@ pub enum StartupError {
     /// epoll, a thread or the signal handlers could not be had.
     Runtime(io::Error),
     /// The access log could not be opened.
-    AccessLog(PathBuf, io::Error),
+    AccessLog(io::Error),
     /// A lane ended while the others were getting ready.
     LaneLost(usize),
 }
@@ -32,6 +32,10 @@ pub enum StartupError {
 impl StartupError {
     pub(super) fn folder(root: &Path, error: io::Error) -> Self {
         Self::Folder(root.to_path_buf(), error)
+    }
+
+    pub(super) fn python(fault: &PythonFault) -> Self {
+        Self::Python(fault.to_string())
     }
 
     pub(super) fn app(name: &str, fault: &PythonFault) -> Self {
@@ -53,9 +57,7 @@ impl fmt::Display for StartupError {
                 "the kernel refuses io_uring ({error}). Without --io uring corelane goes on with epoll"
             ),
             Self::Runtime(error) => write!(out, "cannot start a lane: {error}"),
-            Self::AccessLog(path, error) => {
-                write!(out, "cannot write the access log {}: {error}", path.display())
-            }
+            Self::AccessLog(error) => write!(out, "cannot write the access log: {error}"),
             Self::LaneLost(lane) => write!(out, "lane {lane} ended before it was ready"),
         }
     }
