@@ -111,8 +111,8 @@ pub const fn after(exchange: &Exchange) -> Next {
     }
 }
 
-/// What the head of the answer says about the connection, from what is known before it is sent. When
-/// it is [`ConnectionField::Close`], the outcome can be no better than [`Outcome::AnsweredLast`].
+/// What the head of the answer says about the connection, from what is known before it is sent.
+/// When it is [`ConnectionField::Close`], the outcome is [`Outcome::AnsweredLast`] at best.
 #[must_use]
 pub const fn connection_field(exchange: &Exchange) -> ConnectionField {
     match (after(exchange), exchange.version) {

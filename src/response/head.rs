@@ -57,8 +57,8 @@ pub enum InvalidHeader {
     Name(String),
     /// A control byte in the value of this field.
     Value(String),
-    /// This field speaks about the connection, which is not the application's (PEP 3333, "Other HTTP
-    /// Features").
+    /// This field speaks about the connection, which is not the application's (PEP 3333, "Other
+    /// HTTP Features").
     HopByHop(String),
     /// This value of Content-Length is no decimal number below 2^64.
     ContentLength(String),
