@@ -10,4 +10,6 @@
 //!
 //! ARCHITECTURE.md tells what each room owns; `tests/house_rules.rs` holds the table of who may know whom.
 
+pub mod access_log;
 pub mod limits;
+pub mod route;
