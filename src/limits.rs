@@ -134,6 +134,27 @@ pub const ACCESS_LOG_BUFFER_BYTES: usize = 32 * 1024;
 pub const ACCESS_LOG_QUEUE_MAX: usize = 64;
 /// A line waits at most this long before it is handed over.
 pub const ACCESS_LOG_DELAY_MAX: Duration = Duration::from_secs(1);
+/// Bytes of one value from the peer in an access log line, after escaping. Over it `...` stands for
+/// the rest: a target of 8 KiB of control bytes would take 32 KiB of log.
+pub const ACCESS_LOG_FIELD_BYTES_MAX: usize = 2 * 1024;
+/// Bytes of one access log line: four values with their `...`, and room for address, time, status
+/// and sizes. A lane hands its buffer over when no line of this length fits any more.
+pub const ACCESS_LOG_LINE_BYTES_MAX: usize = 4 * (ACCESS_LOG_FIELD_BYTES_MAX + 3) + 256;
+/// The end of the process waits at most this long for an access log that takes nothing.
+pub const ACCESS_LOG_STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+// ---- configuration ---------------------------------------------------------------------------
+
+/// Bytes of a host name (RFC 1035 section 2.3.4: 255 octets on the wire, 253 as text). A longer
+/// Host of a request belongs to the site for every host; a longer one in the configuration is
+/// refused.
+pub const HOST_BYTES_MAX: usize = 253;
+/// Bytes of a configuration file. Over it the start is refused: it is some other file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// The longest time that an operator may set. Over it the start is refused: a slip of the unit.
+pub const OPERATOR_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// The largest request body that an operator may allow. Over it the start is refused.
+pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
 
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX, "a target must fit into a head");
 const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize, "spans in a head are u16");
@@ -142,3 +163,7 @@ const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);
 const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must show in a second");
+const _: () = assert!(2 * ACCESS_LOG_LINE_BYTES_MAX <= ACCESS_LOG_BUFFER_BYTES);
+const _: () = assert!(BODY_BYTES_MAX_DEFAULT <= OPERATOR_BODY_BYTES_MAX);
+const _: () = assert!(IDLE_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());
+const _: () = assert!(GRACEFUL_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());
