@@ -300,8 +300,10 @@ impl Connection {
 
     /// Answers with a page of our own and closes: for requests whose body was not read to its end.
     fn word(&mut self, head: Head, method: Method) -> Settlement {
+        let status = head.status();
         let out = &mut self.outbox.bytes;
-        error_page::encode(&self.service, out, head, method, ConnectionField::Close);
+        let bytes = error_page::encode(&self.service, out, head, method, ConnectionField::Close);
+        record::log_refusal(&self.service, self.peer, status, bytes);
         // Nobody knows how much the peer still sends.
         Settlement { next: Next::Close, unread: Framing::Chunked }
     }

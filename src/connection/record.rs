@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use crate::access_log::AccessLog;
 use crate::access_log::Entry;
 use crate::clock;
 use crate::connection::service::Service;
 use crate::request::Request;
+use crate::request::Version;
 use crate::request::head;
 use crate::request::head::Parsed;
 
@@ -18,7 +20,7 @@ pub(super) struct Record {
 impl Record {
     /// The record of a request, or None when nothing is logged.
     pub(super) fn new(service: &Service, peer: SocketAddr, request: &Request<'_>) -> Option<Self> {
-        let wanted = service.access_log.borrow().is_on();
+        let wanted = matches!(*service.access_log.borrow(), AccessLog::On(_));
         wanted.then(|| Self { head: request.head.to_vec(), peer })
     }
 
@@ -40,19 +42,34 @@ pub(super) fn log(
     status: u16,
     body_bytes: u64,
 ) {
-    let mut access_log = service.access_log.borrow_mut();
-    if !access_log.is_on() {
-        return;
-    }
-    access_log.line(&Entry {
+    let AccessLog::On(lane) = &mut *service.access_log.borrow_mut() else { return };
+    lane.line(&Entry {
         peer: peer.ip(),
         unix_seconds: clock::unix_seconds(),
-        method: request.method_name,
-        raw_target: request.raw_target,
-        version: request.version,
+        method: request.method_name.as_bytes(),
+        raw_target: request.raw_target.as_bytes(),
+        version: match request.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        },
         status,
-        body_bytes,
+        body_bytes_sent: body_bytes,
         referer: request.header("referer"),
         user_agent: request.header("user-agent"),
+    });
+}
+
+/// Writes the line of a request that was refused: nothing that it said can be relied on.
+pub(super) fn log_refusal(service: &Service, peer: SocketAddr, status: u16, body_bytes: u64) {
+    service.access_log.borrow_mut().line(&Entry {
+        peer: peer.ip(),
+        unix_seconds: clock::unix_seconds(),
+        method: b"",
+        raw_target: b"",
+        version: "",
+        status,
+        body_bytes_sent: body_bytes,
+        referer: None,
+        user_agent: None,
     });
 }

@@ -261,7 +261,7 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 }
 
 async fn flush_access_log(service: Rc<Service>) {
-    if !service.access_log.borrow().is_on() {
+    if matches!(*service.access_log.borrow(), AccessLog::Off) {
         return;
     }
     loop {

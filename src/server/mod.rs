@@ -23,6 +23,8 @@ use std::time::Instant;
 use core_affinity::CoreId;
 use tokio::sync::watch;
 
+use crate::access_log::AccessLog;
+use crate::access_log::Target;
 use crate::access_log::Writer;
 use crate::config;
 use crate::config::Bind;
@@ -76,9 +78,9 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
         let group = listener::bind(*address, cores.len());
         bound.push(group.map_err(|error| StartupError::Bind(*address, error))?);
     }
-    let access_log = Writer::start(&settings.access_log).map_err(StartupError::AccessLog)?;
+    let access_log = start_access_log(&settings)?;
     let python = start_python(&settings)?;
-    let mut lanes = start_lanes(&settings, &cores, &access_log, python.as_ref(), hear, events)?;
+    let mut lanes = start_lanes(&settings, &cores, access_log.as_ref(), python.as_ref(), hear, events)?;
     let io = lanes.wait_until_ready()?;
     let addresses: Vec<SocketAddr> =
         bound.iter().filter_map(|group| group.first()).map(Bound::address).collect();
@@ -86,8 +88,19 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
     announce::say(&settings, &cores, &addresses, io);
     let signal = lanes.wait_for_signal();
     lanes.end(signal, settings.graceful_time_max);
-    access_log.stop();
+    if let Some(access_log) = access_log {
+        access_log.stop();
+    }
     exit::now(0)
+}
+
+fn start_access_log(settings: &Settings) -> Result<Option<Writer>, StartupError> {
+    let target = match &settings.access_log {
+        config::AccessLog::Off => return Ok(None),
+        config::AccessLog::Stdout => Target::Stdout,
+        config::AccessLog::File(path) => Target::File(path.clone()),
+    };
+    Writer::start(&target).map(Some).map_err(StartupError::AccessLog)
 }
 
 fn start_python(settings: &Settings) -> Result<Option<Arc<python::Runtime>>, StartupError> {
@@ -114,7 +127,7 @@ fn choose_cores(settings: &Settings) -> Vec<Option<CoreId>> {
 fn start_lanes(
     settings: &Arc<Settings>,
     cores: &[Option<CoreId>],
-    access_log: &Writer,
+    access_log: Option<&Writer>,
     python: Option<&Arc<python::Runtime>>,
     hear: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
@@ -129,7 +142,7 @@ fn start_lanes(
             core: *core,
             settings: Arc::clone(settings),
             python: python.map(Arc::clone),
-            access_log: access_log.lane(),
+            access_log: access_log.map_or(AccessLog::Off, Writer::lane),
             commands: commands.subscribe(),
             listeners: handed,
         };
