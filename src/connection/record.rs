@@ -42,8 +42,11 @@ pub(super) fn log(
     status: u16,
     body_bytes: u64,
 ) {
-    let AccessLog::On(lane) = &mut *service.access_log.borrow_mut() else { return };
-    lane.line(&Entry {
+    let access_log = &mut *service.access_log.borrow_mut();
+    if matches!(access_log, AccessLog::Off) {
+        return; // before the fields are searched for
+    }
+    access_log.line(&Entry {
         peer: peer.ip(),
         unix_seconds: clock::unix_seconds(),
         method: request.method_name.as_bytes(),

@@ -82,7 +82,7 @@ def fail(request):
 
 
 def environ(request):
-    return JsonResponse(samples.strings(request.environ))
+    return JsonResponse(samples.plain_values(request.environ))
 
 
 def sleep(request):

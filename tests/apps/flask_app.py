@@ -57,7 +57,7 @@ def create_app():
 
     @app.get("/environ")
     def environ():
-        return jsonify(samples.strings(request.environ))
+        return jsonify(samples.plain_values(request.environ))
 
     @app.get("/sleep")
     def sleep():

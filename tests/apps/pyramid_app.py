@@ -58,7 +58,7 @@ def fail(request):
 
 
 def environ(request):
-    return Response(json_body=samples.strings(request.environ))
+    return Response(json_body=samples.plain_values(request.environ))
 
 
 def sleep(request):

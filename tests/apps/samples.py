@@ -56,6 +56,6 @@ def pieces(file):
     return iter(lambda: file.read(READ_BYTES), b"")
 
 
-def strings(environ):
-    """The keys of environ whose values are strings."""
-    return {key: value for key, value in sorted(environ.items()) if isinstance(value, str)}
+def plain_values(environ):
+    """The keys of environ whose values are strings or numbers."""
+    return {key: value for key, value in sorted(environ.items()) if isinstance(value, (str, int))}

@@ -5,7 +5,6 @@
 
 mod support;
 
-mod command_line;
 mod connections;
 mod files;
 mod frameworks;

@@ -1,0 +1,164 @@
+//! The life of a connection: kept, idle, late, slow, and gone in the middle.
+
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::support::Server;
+use crate::support::Site;
+use crate::support::pattern;
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let server =
+        Server::start(&["--workers", "1", "--keep-alive", "1s", "--static", &site.at("/")]);
+    let mut used = server.connect();
+    assert_eq!(used.get("/a.txt").text(), "text");
+    let mut unused = server.connect();
+    let start = Instant::now();
+    used.expect_end();
+    unused.expect_end();
+    let waited = start.elapsed();
+    assert!(waited > Duration::from_millis(700), "closed too early: {waited:?}");
+}
+
+#[test]
+fn a_head_that_does_not_come_is_answered_with_408() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let server = Server::start(&["--workers", "1", "--static", &site.at("/")]);
+    let mut late = server.connect();
+    late.send("GET /a.txt HTTP/1.1\r\nHost: x\r\n");
+    // Its connection stays busy; others do not notice.
+    assert_eq!(server.get("/a.txt").text(), "text");
+    let response = late.response();
+    assert_eq!(response.status, 408);
+    assert_eq!(response.header("connection"), Some("close"));
+    late.expect_end();
+}
+
+#[test]
+fn a_body_that_does_not_come_is_answered_with_408() {
+    let apps = crate::support::apps();
+    let server = Server::start(&["--workers", "1", "--chdir", apps.to_str().unwrap(), "plain:app"]);
+    let mut late = server.connect();
+    late.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello");
+    assert_eq!(late.response().status, 408);
+    late.expect_end();
+}
+
+#[test]
+fn clients_that_leave_at_any_point_harm_nobody() {
+    let site = Site::new(&[("a.txt", b"text"), ("large.bin", &pattern(5_000_000))]);
+    let apps = crate::support::apps();
+    let server = Server::start(&[
+        "--workers",
+        "1",
+        "--static",
+        &site.at("/static"),
+        "--chdir",
+        apps.to_str().unwrap(),
+        "plain:app",
+    ]);
+    let requests = [
+        "GET /static/a.txt HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /stream?n=1000&size=10000 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nsome of it",
+        "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /hel",
+    ];
+    for round in 0..60 {
+        for request in requests {
+            let mut client = server.connect();
+            client.send(request);
+            if round % 3 == 0 {
+                // Closing with unread bytes resets the connection.
+                std::thread::yield_now();
+            }
+            if round % 3 == 1 {
+                client.try_send(request);
+            }
+        }
+    }
+    assert_eq!(server.get("/static/a.txt").text(), "text");
+    assert_eq!(server.get("/hello").text(), "Hello, world!");
+    // The descriptors of those that left are closed: what is open is the server's own.
+    let count = || std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
+    let deadline = Instant::now() + crate::support::PATIENCE;
+    while count() > 60 {
+        assert!(Instant::now() < deadline, "{} descriptors are still open", count());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn requests_are_answered_through_epoll_as_well() {
+    let site = Site::new(&[("a.txt", b"text"), ("large.bin", &pattern(3_000_000))]);
+    let apps = crate::support::apps();
+    let server = Server::start(&[
+        "--workers",
+        "1",
+        "--io",
+        "epoll",
+        "--static",
+        &site.at("/static"),
+        "--chdir",
+        apps.to_str().unwrap(),
+        "plain:app",
+    ]);
+    server.wait_for_log("with epoll");
+    let mut client = server.connect();
+    for _ in 0..3 {
+        assert_eq!(client.get("/static/a.txt").text(), "text");
+        assert!(client.get("/static/large.bin").body == pattern(3_000_000));
+        assert_eq!(client.get("/hello").text(), "Hello, world!");
+        let body = pattern(300_000);
+        assert!(client.request("POST", "/echo", "", &body).body == body);
+    }
+    let mut slow = server.connect();
+    slow.send("GET /static/large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    slow.head_response();
+    for _ in 0..20 {
+        assert_eq!(server.get("/static/a.txt").text(), "text");
+    }
+    assert!(slow.take(3_000_000) == pattern(3_000_000));
+}
+
+#[test]
+fn each_answer_is_in_the_access_log() {
+    let site = Site::new(&[("a.txt", b"text"), ("large.bin", &pattern(100_000))]);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let apps = crate::support::apps();
+    let mut server = Server::start(&[
+        "--workers",
+        "1",
+        "--access-logfile",
+        log.to_str().unwrap(),
+        "--static",
+        &site.at("/static"),
+        "--chdir",
+        apps.to_str().unwrap(),
+        "plain:app",
+    ]);
+    let mut client = server.connect();
+    client.request("GET", "/static/a.txt?x=1", "User-Agent: tester \"1\"\r\nReferer: http://r/\r\n", b"");
+    client.get("/static/large.bin");
+    client.get("/static/none");
+    client.get("/hello");
+    client.get("/raise");
+    client.send("nonsense\r\n\r\n").response();
+    server.signal(rustix::process::Signal::TERM);
+    assert!(server.wait().success());
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 6, "{text}");
+    assert!(lines[0].starts_with("127.0.0.1 - - ["), "{text}");
+    assert!(lines[0].contains("\"GET /static/a.txt?x=1 HTTP/1.1\" 200 4 \"http://r/\""), "{text}");
+    assert!(lines[0].ends_with("\"tester \\\"1\\\"\""), "{text}");
+    assert!(lines[1].contains("\"GET /static/large.bin HTTP/1.1\" 200 100000"), "{text}");
+    assert!(lines[2].contains("\"GET /static/none HTTP/1.1\" 404 "), "{text}");
+    assert!(lines[3].contains("\"GET /hello HTTP/1.1\" 200 13"), "{text}");
+    assert!(lines[4].contains("\"GET /raise HTTP/1.1\" 500 "), "{text}");
+    assert!(lines[5].contains(" 400 "), "{text}");
+}

@@ -1,0 +1,104 @@
+//! Lanes as the kernel sees them: pinned threads, one listener each, one interpreter each.
+
+use std::collections::HashSet;
+
+use crate::support::Server;
+use crate::support::Site;
+use crate::support::apps;
+
+fn threads(server: &Server) -> Vec<(String, String)> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    tasks
+        .map(|task| {
+            let path = task.unwrap().path();
+            let name = std::fs::read_to_string(path.join("comm")).unwrap().trim().to_owned();
+            let status = std::fs::read_to_string(path.join("status")).unwrap();
+            let cpus = status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap();
+            (name, cpus.split_whitespace().nth(1).unwrap().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn each_lane_is_a_pinned_thread_with_a_listener_of_its_own() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let server = Server::start(&["--workers", "2", "--static", &site.at("/")]);
+    let threads = threads(&server);
+    let cpus: Vec<&str> = (0..2)
+        .map(|lane| {
+            let name = format!("corelane-{lane}");
+            let found = threads.iter().find(|(other, _)| *other == name);
+            found.unwrap_or_else(|| panic!("no {name} in {threads:?}")).1.as_str()
+        })
+        .collect();
+    assert!(cpus.iter().all(|cpu| cpu.parse::<usize>().is_ok()), "one CPU each: {cpus:?}");
+    let several = std::thread::available_parallelism().unwrap().get() > 1;
+    assert!(!several || cpus[0] != cpus[1], "{cpus:?}");
+    // /proc/net/tcp: state 0A is LISTEN; the address is in hexadecimal.
+    let port = format!("0100007F:{:04X}", server.address.port());
+    let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", server.pid())).unwrap();
+    let listening = table.lines().filter(|line| {
+        let mut fields = line.split_whitespace();
+        fields.nth(1) == Some(&port) && fields.nth(1) == Some("0A")
+    });
+    assert_eq!(listening.count(), 2, "{table}");
+}
+
+#[test]
+fn without_a_number_there_is_a_lane_for_each_cpu_of_the_affinity_mask() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let cpu = rustix::thread::sched_getaffinity(None).unwrap();
+    let first = (0..rustix::thread::CpuSet::MAX_CPU).find(|cpu_id| cpu.is_set(*cpu_id)).unwrap();
+    let server = Server::start_with(&["--static", &site.at("/")], |command| {
+        let program = command.get_program().to_owned();
+        let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let mut pinned = std::process::Command::new("taskset");
+        pinned.args(["-c", &first.to_string()]).arg(program).args(arguments);
+        pinned.stdin(std::process::Stdio::null());
+        pinned.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        *command = pinned;
+        command
+    });
+    server.wait_for_log(&format!("1 lane on CPU {first}"));
+    assert_eq!(server.get("/a.txt").text(), "text");
+}
+
+#[test]
+fn each_lane_has_an_interpreter_of_its_own_off_its_io_thread() {
+    let apps = apps();
+    let chdir = ["--chdir", apps.to_str().unwrap(), "plain:app"];
+    for threads in ["2", "0"] {
+        let fixed = ["--workers", "2", "--threads", threads];
+        let server = Server::start(&[&fixed[..], &chdir[..]].concat());
+        let mut interpreters = HashSet::new();
+        let mut lanes = HashSet::new();
+        let io_threads = io_threads(&server);
+        for _ in 0..256 {
+            let mut client = server.connect();
+            let told: serde_json::Value =
+                serde_json::from_slice(&client.get("/thread").body).unwrap();
+            interpreters.insert(told["interpreter"].to_string());
+            lanes.insert(client.get("/lane").text());
+            assert_eq!(told["process"], server.pid());
+            let thread = told["thread"].as_u64().unwrap();
+            assert_eq!(io_threads.contains(&thread), threads == "0", "thread {thread}");
+            if interpreters.len() == 2 && lanes.len() == 2 {
+                break;
+            }
+        }
+        assert_eq!(interpreters.len(), 2, "two lanes, two interpreters");
+        assert_eq!(lanes, HashSet::from(["0".to_owned(), "1".to_owned()]));
+    }
+}
+
+fn io_threads(server: &Server) -> HashSet<u64> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    tasks
+        .filter_map(|task| {
+            let path = task.unwrap().path();
+            let name = std::fs::read_to_string(path.join("comm")).unwrap();
+            let is_lane = ["corelane-0", "corelane-1"].contains(&name.trim());
+            is_lane.then(|| path.file_name().unwrap().to_str().unwrap().parse().unwrap())
+        })
+        .collect()
+}
