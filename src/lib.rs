@@ -10,4 +10,7 @@
 //!
 //! ARCHITECTURE.md tells what each room owns; `tests/house_rules.rs` holds the table of who may know whom.
 
+pub mod connection;
 pub mod limits;
+pub mod request;
+pub mod response;

@@ -12,6 +12,10 @@ use std::time::Duration;
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of the request-target. Over it: 414. nginx and Apache take 8 KiB as well.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a method's name. Over it: 501 (RFC 9112 section 3). The longest registered one has 16.
+pub const METHOD_BYTES_MAX: usize = 32;
+/// Empty lines that are forgiven before a request line (RFC 9112 section 2.2). Over it: 400.
+pub const LEADING_LINES_MAX: usize = 2;
 /// Header fields in one head. Over it: 431. gunicorn's default.
 pub const HEADER_COUNT_MAX: usize = 100;
 /// Bytes of the first read buffer of a connection: most heads fit, and an idle connection owns no
@@ -30,6 +34,9 @@ pub const BODY_MEMORY_BYTES_MAX: usize = 64 * 1024;
 pub const BODY_READ_BYTES: usize = 64 * 1024;
 /// Bytes of one chunk-size line with its extensions. Over it: 400. Extensions carry nothing for us.
 pub const CHUNK_LINE_BYTES_MAX: usize = 256;
+/// Bytes of all chunk extensions of one body. Over it: 400. Without it a peer could make us read
+/// hundreds of bytes for each byte of body (as in CVE-2023-39326).
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of the trailer section after a chunked body. Over it: 431.
 pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 /// Bytes of an unread request body that are read and thrown away so that the connection can go on.
