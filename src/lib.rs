@@ -12,5 +12,6 @@
 
 pub mod connection;
 pub mod limits;
+pub mod python;
 pub mod request;
 pub mod response;

@@ -445,10 +445,10 @@ impl Attached {
             // SAFETY: as above.
             Exception::BrokenPipe => unsafe { ffi::PyExc_BrokenPipeError },
         };
-        match self.text(text) {
+        // No text, no memory: the MemoryError that is set then says enough.
+        if let Ok(text) = self.text(text) {
             // SAFETY: attached; a live exception class and a live text, which are not taken over.
-            Ok(text) => unsafe { ffi::PyErr_SetObject(class, text.as_ptr()) },
-            Err(Raised(())) => {} // MemoryError says enough.
+            unsafe { ffi::PyErr_SetObject(class, text.as_ptr()) };
         }
         Raised(())
     }
