@@ -17,6 +17,7 @@ use crate::python::object::Kind;
 use crate::python::object::PyRef;
 use crate::python::object::Raised;
 use crate::response::head::Head;
+use crate::response::head::InvalidHeader;
 use crate::response::stream::Phase;
 use crate::response::stream::Producer;
 use crate::response::stream::Pushed;
@@ -224,11 +225,8 @@ fn head(attached: &Attached, status: &PyRef, headers: &PyRef) -> Result<Head, Ra
         let text = format!("the status must be a str of latin-1, not {}", show(attached, status));
         return Err(attached.raise(Exception::Type, &text));
     };
-    let invalid = |what: &str, error: &dyn std::fmt::Display| {
-        attached.raise(Exception::Value, &format!("{what}: {error}"))
-    };
-    let mut head = Head::from_status_line(line)
-        .map_err(|error| invalid(&format!("status {:?}", String::from_utf8_lossy(line)), &error))?;
+    let invalid = |error: InvalidHeader| attached.raise(Exception::Value, &error.to_string());
+    let mut head = Head::from_status_line(line).map_err(invalid)?;
     if !matches!(attached.kind(headers), Kind::List | Kind::Tuple) {
         let text = format!("the headers must be a list, not {}", attached.type_name(headers));
         return Err(attached.raise(Exception::Type, &text));
@@ -246,9 +244,7 @@ fn head(attached: &Attached, status: &PyRef, headers: &PyRef) -> Result<Head, Ra
             let text = format!("a header must be two str of latin-1, not ({name}, {value})");
             return Err(attached.raise(Exception::Type, &text));
         };
-        head.push(name_text, value_text).map_err(|error| {
-            invalid(&format!("header {:?}", String::from_utf8_lossy(name_text)), &error)
-        })?;
+        head.push(name_text, value_text).map_err(invalid)?;
         index += 1;
     }
     Ok(head)
