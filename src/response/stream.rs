@@ -116,12 +116,18 @@ impl Producer {
         }
     }
 
-    /// Tells the whole body's length before its first byte, for a head without Content-Length.
-    /// Does nothing when the head has one, has left, or has a status without a body.
+    /// Whether a head waits to leave that has no Content-Length and could have one.
+    #[must_use]
+    pub fn wants_length(&self) -> bool {
+        let wants =
+            |head: &Head| head.content_length().is_none() && !status::forbids_body(head.status());
+        self.start.head.as_ref().is_some_and(wants)
+    }
+
+    /// Tells the whole body's length before its first byte, to a head that wants it.
     pub fn declare_length(&mut self, bytes: u64) {
-        if let Some(head) = &mut self.start.head
-            && head.content_length().is_none()
-            && !status::forbids_body(head.status())
+        if self.wants_length()
+            && let Some(head) = &mut self.start.head
         {
             let pushed = head.push(b"Content-Length", bytes.to_string().as_bytes());
             debug_assert!(pushed.is_ok(), "a number is a valid Content-Length");

@@ -1,0 +1,49 @@
+//! What applications and their faults write to the error log.
+//!
+//! It owns the events: a line of `wsgi.errors`, and an exception with its traceback beside the
+//! request that met it. The traceback's text is made by `shim.py`. Nothing of it reaches the peer.
+
+use crate::python::interpreter::Attached;
+use crate::python::object::PyRef;
+use crate::python::object::Raised;
+use crate::request::head;
+use crate::request::head::Parsed;
+use tracing::error;
+
+/// Logs a line that an application wrote to `wsgi.errors`.
+pub(super) fn log_line(attached: &Attached, line: &PyRef) {
+    error!(target: "wsgi.errors", "{}", attached.text_of(line));
+}
+
+/// Logs the exception that is set, with its traceback, and takes it off this thread.
+/// `request_head` are the bytes of the request's head; `format` is `format_exception` of `shim.py`;
+/// `what` says in a few words what has failed.
+pub(super) fn log_raised(
+    attached: &Attached,
+    format: &PyRef,
+    request_head: &[u8],
+    what: &str,
+    raised: Raised,
+) {
+    let Some(exception) = attached.take(raised) else { return };
+    let traceback = match attached.call(format, [&exception]) {
+        Ok(text) => attached.text_of(&text),
+        // Out of memory or stack while formatting: the name is better than nothing.
+        Err(raised) => {
+            let formatting = attached.describe(raised);
+            format!("{} (no traceback: {formatting})", attached.type_name(&exception))
+        }
+    };
+    log_fault(request_head, &format!("{what}\n{}", traceback.trim_end()));
+}
+
+/// Logs that the application broke the protocol, beside the request that met it.
+pub(super) fn log_fault(request_head: &[u8], what: &str) {
+    let mut slots = head::header_slots();
+    match head::parse(request_head, &mut slots) {
+        Parsed::Complete(request) => {
+            error!(method = request.method_name, target = request.raw_target, "{what}");
+        }
+        _ => error!("{what}"),
+    }
+}
