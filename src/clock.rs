@@ -1,7 +1,7 @@
 //! Cheap time for a lane: the kernel's coarse clocks, read from the vDSO without a system call.
 //!
-//! Their step is that of the kernel's tick (1 to 4 ms), which is enough for deadlines, freshness and
-//! dates. Measured: about 8 ns a reading against 20 ns and more for the fine clock.
+//! Their step is that of the kernel's tick (1 to 4 ms), which is enough for deadlines, freshness
+//! and dates. Measured: about 8 ns a reading against 20 ns and more for the fine clock.
 
 use std::time::Duration;
 

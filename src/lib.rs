@@ -3,12 +3,13 @@
 //! The rooms, in the order in which a request travels:
 //!
 //! ```text
-//! server (listener, lane) -> connection -> request -> route -+-> static_files -+
-//!                                                            `-> python -------+-> response -> connection/send
-//!                                         uring: the kernel operations that tokio-uring lacks
+//! server -> connection -> request -> route -+-> static_files -+
+//! (lanes)                                   `-> python -------+-> response -> connection/outbox
+//!                         uring: the kernel operations that tokio-uring lacks
 //! ```
 //!
-//! ARCHITECTURE.md tells what each room owns; `tests/house_rules.rs` holds the table of who may know whom.
+//! ARCHITECTURE.md tells what each room owns; `tests/house_rules.rs` holds the table of who may
+//! know whom.
 
 pub mod access_log;
 pub mod clock;

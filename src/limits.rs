@@ -1,7 +1,7 @@
 //! Every bound of the program, by name and unit, with what happens there and why that number.
 //!
-//! A buffer, queue, cache, loop or wait without a line here is a defect. The asserts at the end keep
-//! the numbers consistent with each other. It knows nothing else of the program.
+//! A buffer, queue, cache, loop or wait without a line here is a defect. The asserts at the end
+//! keep the numbers consistent with each other. It knows nothing else of the program.
 
 use std::time::Duration;
 
@@ -120,6 +120,11 @@ pub const STREAM_BYTES_MAX: usize = 256 * 1024;
 /// Bytes that `write()` may collect in a call on the I/O thread (`--threads 0`), where nothing can
 /// wait for the socket. Over it the call raises.
 pub const INLINE_WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Pause of a call on the I/O thread after an empty piece, so that the lane's other tasks go on.
+pub const INLINE_PAUSE: Duration = Duration::from_millis(1);
+/// Pieces of a streamed answer that a connection sends in a row before the lane's other tasks have
+/// their turn, even if the socket has room for more.
+pub const STREAM_PIECES_MAX: usize = 16;
 /// Bytes of the status line and headers of an application's answer. Over it: 500.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Pairs of `start_response` and `write` that an interpreter keeps for further calls. More are

@@ -1,7 +1,7 @@
 //! The Python room from outside: small WSGI applications, called through gateways of two lanes.
 //!
-//! Python starts once in a process, so this is one test with many chapters. Each chapter states what
-//! PEP 3333 or the room's own contract promises. The applications live in `APPS` below.
+//! Python starts once in a process, so this is one test with many chapters. Each chapter states
+//! what PEP 3333 or the room's own contract promises. The applications live in `APPS` below.
 
 use corelane::limits;
 use corelane::python::AppSpec;

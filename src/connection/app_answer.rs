@@ -1,7 +1,7 @@
 //! The answer of an application: its head framed for this peer, its pieces relayed as they come.
 //!
-//! The application's iterator is held back when the peer reads slowly: nothing more is taken from the
-//! bounded stream until the socket has taken what came before.
+//! The application's iterator is held back when the peer reads slowly: nothing more is taken from
+//! the bounded stream until the socket has taken what came before.
 
 use crate::connection::Connection;
 use crate::connection::Ended;
@@ -11,9 +11,11 @@ use crate::connection::decide::Call;
 use crate::connection::decide::Facts;
 use crate::connection::decide::Settlement;
 use crate::connection::error_page;
+use crate::connection::outbox;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
 use crate::limits::COPY_BODY_BYTES_MAX;
+use crate::limits::STREAM_PIECES_MAX;
 use crate::python::Reply;
 use crate::python::RequestBody;
 use crate::python::WsgiRequest;
@@ -28,12 +30,9 @@ use crate::response::stream::End;
 use crate::response::stream::Received;
 use crate::uring::socket::More;
 
-/// Reads the request's body, calls the application, and sends what it answers. The request's head has
-/// been consumed.
-pub(super) async fn answer(
-    connection: &mut Connection,
-    call: Call,
-) -> Result<Settlement, Ended> {
+/// Reads the request's body, calls the application, and sends what it answers. The request's head
+/// has been consumed.
+pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Settlement, Ended> {
     let facts = call.facts;
     // Answers to the requests before this one must not wait for Python.
     if facts.expectation == Expectation::Continue
@@ -92,8 +91,7 @@ fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
     let exchange = call.facts.exchange(BodyRest::Nothing, Delimitation::Length(0));
     let field = lifecycle::connection_field(&exchange);
     let Connection { service, outbox, .. } = connection;
-    let bytes =
-        error_page::encode(service, &mut outbox.bytes, head, call.facts.method, field);
+    let bytes = error_page::encode(service, &mut outbox.bytes, head, call.facts.method, field);
     if let Some(record) = &call.record {
         record.log(service, status, bytes);
     }
@@ -129,6 +127,7 @@ async fn send(
     connection.service.with_date(|date| head.encode(out, date, plan.delimitation, field));
     let mut end = first_end;
     let mut body_bytes = 0;
+    let mut pieces = 0;
     if plan.body == Body::Omitted {
         // The application sees that its answer is not wanted: close() is called at its next piece.
         drop(reply);
@@ -143,6 +142,10 @@ async fn send(
                     return Err(cut_short(plan.delimitation));
                 }
                 End::More => {}
+            }
+            pieces += 1;
+            if pieces % STREAM_PIECES_MAX == 0 {
+                outbox::wait_for_room(&connection.socket, &connection.watch).await?;
             }
             piece.clear();
             end = reply.receive(piece).await.end;
@@ -171,8 +174,8 @@ fn plan(facts: &Facts, head: &Head, end: &End, piece_bytes: usize) -> Plan {
     Plan { delimitation, body }
 }
 
-/// An answer that ends too early. Where only the connection's end marks the body's end, the peer must
-/// see a reset.
+/// An answer that ends too early. Where only the connection's end marks the body's end, the peer
+/// must see a reset.
 const fn cut_short(delimitation: Delimitation) -> Ended {
     match delimitation {
         Delimitation::Close => Ended::Reset,

@@ -1,8 +1,8 @@
 //! The body of a request: read whole before an application is called, or thrown away.
 //!
-//! A slow upload thus holds no Python thread, and a truncated body never reaches the application. The
-//! first [`BODY_MEMORY_BYTES_MAX`] bytes stay in memory; what is longer goes to an unlinked temporary
-//! file.
+//! A slow upload thus holds no Python thread, and a truncated body never reaches the application.
+//! The first [`BODY_MEMORY_BYTES_MAX`] bytes stay in memory; what is longer goes to an unlinked
+//! temporary file.
 
 use std::io;
 
@@ -51,7 +51,8 @@ pub(super) async fn read(
     store.into_body().await.map_err(NoBody::Spool)
 }
 
-/// Reads up to `bytes_max` bytes of body and throws them away. Gives whether the body's end was seen.
+/// Reads up to `bytes_max` bytes of body and throws them away. Gives whether the body's end was
+/// seen.
 pub(super) async fn drain(
     connection: &mut Connection,
     framing: Framing,

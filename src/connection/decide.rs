@@ -1,4 +1,5 @@
-//! One parsed request to what has to be done about it. No await: the request borrows the read buffer.
+//! One parsed request to what has to be done about it. No await: the request borrows the read
+//! buffer.
 //!
 //! What can be answered at once is appended to the outbox here; what needs the disk, the socket or
 //! Python comes back as a [`Step`] that owns all it needs.
@@ -119,7 +120,7 @@ pub(super) struct Desk<'connection> {
 
 impl Desk<'_> {
     /// Decides on one request. `found` is what the disk said, when it was asked just now.
-    pub fn decide(&mut self, request: &Request<'_>, found: Found) -> Step {
+    pub(super) fn decide(&mut self, request: &Request<'_>, found: Found) -> Step {
         if let Framing::Length(bytes) = request.framing
             && bytes > self.service.body_bytes_max
         {
@@ -194,9 +195,9 @@ impl Desk<'_> {
     }
 
     /// To the same path with its slash, and the query as it came.
-    pub fn slash_redirect(&mut self, request: &Request<'_>) -> Step {
-        // Built from the decoded path: a raw target may be absolute, or begin with two slashes, which a
-        // browser would take for another host.
+    pub(super) fn slash_redirect(&mut self, request: &Request<'_>) -> Step {
+        // Built from the decoded path: a raw target may be absolute, or begin with two slashes,
+        // which a browser would take for another host.
         let mut location = percent_encode(&request.target.path, OUTSIDE_PATH).to_string();
         location.push('/');
         if !request.target.query.is_empty() {
@@ -209,27 +210,26 @@ impl Desk<'_> {
     }
 
     /// Answers with a head of our own making and the page for its status.
-    pub fn error(&mut self, request: &Request<'_>, head: Head) -> Step {
+    pub(super) fn error(&mut self, request: &Request<'_>, head: Head) -> Step {
         let status = head.status();
         let (settlement, connection) = self.settlement(request);
-        let bytes =
-            error_page::encode(self.service, self.out, head, request.method, connection);
+        let bytes = error_page::encode(self.service, self.out, head, request.method, connection);
         record::log(self.service, self.peer, request, status, bytes);
         Step::Answered(settlement)
     }
 
-    /// What becomes of the connection when this request has a complete answer and its body is unread.
-    pub fn settlement(&self, request: &Request<'_>) -> (Settlement, ConnectionField) {
+    /// What becomes of the connection when this request has a complete answer and its body is
+    /// unread.
+    pub(super) fn settlement(&self, request: &Request<'_>) -> (Settlement, ConnectionField) {
         let facts = Facts::of(request, self.service.phase());
         // Every answer that is made here has a length or no body.
         let exchange = facts.exchange(facts.unread_body(), Delimitation::None);
-        let settlement =
-            Settlement { next: lifecycle::after(&exchange), unread: request.framing };
+        let settlement = Settlement { next: lifecycle::after(&exchange), unread: request.framing };
         (settlement, lifecycle::connection_field(&exchange))
     }
 
     /// The request's part of a line in the access log, when there is one.
-    pub fn record(&self, request: &Request<'_>) -> Option<Record> {
+    pub(super) fn record(&self, request: &Request<'_>) -> Option<Record> {
         Record::new(self.service, self.peer, request)
     }
 }
@@ -247,7 +247,7 @@ impl Facts {
     }
 
     /// The exchange that the lifecycle decides about.
-    pub const fn exchange(&self, body: BodyRest, delimitation: Delimitation) -> Exchange {
+    pub(super) const fn exchange(&self, body: BodyRest, delimitation: Delimitation) -> Exchange {
         Exchange {
             version: self.version,
             persistence: self.persistence,

@@ -138,13 +138,12 @@ impl Connection {
         }
     }
 
-    /// Parses the next request, if it is here, and decides on it. `found` is the disk's word when this
-    /// very request has asked for it.
+    /// Parses the next request, if it is here, and decides on it. `found` is the disk's word when
+    /// this very request has asked for it.
     fn step(&mut self, found: Found) -> Step {
         let bytes = self.input.unused();
         let asked = !matches!(found, Found::NotAsked);
-        if bytes.is_empty()
-            || !(asked || self.scan.worth_parsing(bytes) || !self.input.has_room())
+        if bytes.is_empty() || !(asked || self.scan.worth_parsing(bytes) || !self.input.has_room())
         {
             return Step::Read;
         }

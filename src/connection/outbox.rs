@@ -9,27 +9,27 @@ use std::os::fd::OwnedFd;
 use crate::connection::Ended;
 use crate::connection::deadline::Waiting;
 use crate::connection::deadline::Watch;
-use crate::limits::SENDFILE_SLICE_BYTES;
 use crate::limits::SEND_WAIT_MAX;
+use crate::limits::SENDFILE_SLICE_BYTES;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;
 use crate::uring::socket::would_block;
 
 /// The bytes collected so far.
 #[derive(Default)]
-pub struct Outbox {
+pub(super) struct Outbox {
     /// Complete answers and heads, in order. Appended to by whoever makes them.
-    pub bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl Outbox {
-    /// Sends everything collected, then `tail`, and waits until the socket has taken all of it. `more`
-    /// tells whether a file follows.
+    /// Sends everything collected, then `tail`, and waits until the socket has taken all of it.
+    /// `more` tells whether a file follows.
     ///
     /// # Errors
     ///
     /// [`Ended`] when the peer is gone or did not read for too long.
-    pub async fn flush(
+    pub(super) async fn flush(
         &mut self,
         socket: &Socket,
         watch: &Watch,
@@ -48,20 +48,20 @@ impl Outbox {
             };
             match result {
                 Ok(bytes) => sent += bytes,
-                Err(error) => wait_for_room(socket, watch, &error).await?,
+                Err(error) => unless_full(socket, watch, &error).await?,
             }
         }
         self.bytes.clear();
         Ok(())
     }
 
-    /// Sends this slice of a file from the page cache, in pieces between which the other connections
-    /// of the lane have their turn.
+    /// Sends this slice of a file from the page cache, in pieces between which the other
+    /// connections of the lane have their turn.
     ///
     /// # Errors
     ///
     /// As [`Outbox::flush`]; [`Ended::CutShort`] when the file has become shorter.
-    pub async fn send_file(
+    pub(super) async fn send_file(
         &mut self,
         socket: &Socket,
         watch: &Watch,
@@ -75,25 +75,32 @@ impl Outbox {
             match socket.sendfile_now(file, &mut offset, piece) {
                 Ok(0) => return Err(Ended::CutShort),
                 Ok(moved) if moved == left => break,
-                // The socket is full, or the slice is at its end: either way a wait through the kernel
-                // lets the other connections in. Merely yielding would not submit their entries.
-                Ok(_) => wait(socket, watch).await?,
-                Err(error) => wait_for_room(socket, watch, &error).await?,
+                // The socket is full, or the slice is at its end: either way a wait through the
+                // kernel lets the other connections in. Merely yielding would not submit their
+                // entries.
+                Ok(_) => wait_for_room(socket, watch).await?,
+                Err(error) => unless_full(socket, watch, &error).await?,
             }
         }
         Ok(())
     }
 }
 
-async fn wait_for_room(socket: &Socket, watch: &Watch, error: &io::Error) -> Result<(), Ended> {
+async fn unless_full(socket: &Socket, watch: &Watch, error: &io::Error) -> Result<(), Ended> {
     match error.kind() {
         io::ErrorKind::Interrupted => Ok(()),
-        kind if would_block(kind) => wait(socket, watch).await,
+        kind if would_block(kind) => wait_for_room(socket, watch).await,
         _ => Err(Ended::PeerGone),
     }
 }
 
-async fn wait(socket: &Socket, watch: &Watch) -> Result<(), Ended> {
+/// Waits until the socket has room. Other connections of the lane have their turn meanwhile, also when
+/// there is room at once.
+///
+/// # Errors
+///
+/// As [`Outbox::flush`].
+pub(super) async fn wait_for_room(socket: &Socket, watch: &Watch) -> Result<(), Ended> {
     watch.wait(Waiting::Peer, SEND_WAIT_MAX);
     let waited = socket.writable().await;
     watch.stop();

@@ -7,7 +7,7 @@ use crate::limits::READ_BUFFER_BYTES_MAX;
 use crate::limits::READ_BUFFER_BYTES_MIN;
 
 /// The buffer.
-pub struct ReadBuffer {
+pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     // INVARIANT: used <= bytes.len()
     used: usize,
@@ -16,31 +16,32 @@ pub struct ReadBuffer {
 impl ReadBuffer {
     /// An empty buffer that owns no memory yet.
     #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self { bytes: Vec::new(), used: 0 }
     }
 
     /// The bytes not yet used.
     #[must_use]
-    pub fn unused(&self) -> &[u8] {
+    pub(super) fn unused(&self) -> &[u8] {
         self.bytes.get(self.used..).unwrap_or_default()
     }
 
     /// Marks the next `count` bytes as used; at most all of them.
-    pub fn consume(&mut self, count: usize) {
+    pub(super) fn consume(&mut self, count: usize) {
         self.used = (self.used + count).min(self.bytes.len());
     }
 
     /// Whether another receive could bring anything: not when the bound is reached.
     #[must_use]
-    pub fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.unused().len() < READ_BUFFER_BYTES_MAX
     }
 
-    /// Gives the storage away for a receive, with free capacity at its end: unused bytes moved to the
-    /// front, grown when full, shrunk when nothing is in it. Return it with [`ReadBuffer::give_back`].
+    /// Gives the storage away for a receive, with free capacity at its end: unused bytes moved to
+    /// the front, grown when full, shrunk when nothing is in it. Return it with
+    /// [`ReadBuffer::give_back`].
     #[must_use]
-    pub fn lend(&mut self) -> Vec<u8> {
+    pub(super) fn lend(&mut self) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.drain(..self.used.min(bytes.len()));
         self.used = 0;
@@ -55,7 +56,7 @@ impl ReadBuffer {
     }
 
     /// Takes the storage back after a receive.
-    pub fn give_back(&mut self, bytes: Vec<u8>) {
+    pub(super) fn give_back(&mut self, bytes: Vec<u8>) {
         self.bytes = bytes;
     }
 }

@@ -1,5 +1,5 @@
-//! What a lane offers to its connections: the routes, the files, the applications, and the lane's own
-//! caches and clocks. One for each lane; nothing in it is shared with another.
+//! What a lane offers to its connections: the routes, the files, the applications, and the lane's
+//! own caches and clocks. One for each lane; nothing in it is shared with another.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use crate::access_log::AccessLog;
 use crate::clock;
 use crate::connection::deadline::Deadlines;
-use crate::limits::SPARE_BUFFERS_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
+use crate::limits::SPARE_BUFFERS_MAX;
 use crate::python::Gateway;
 use crate::response::date::DateText;
 use crate::route::Router;

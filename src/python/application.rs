@@ -1,8 +1,8 @@
 //! One application, loaded into one interpreter.
 //!
-//! It owns what all calls of the interpreter share: the callable, the maker of environs, the pool of
-//! `start_response` callables, and the functions of `shim.py`. An [`AppSpec`] goes in. It does not
-//! know on which thread calls run.
+//! It owns what all calls of the interpreter share: the callable, the maker of environs, the pool
+//! of `start_response` callables, and the functions of `shim.py`. An [`AppSpec`] goes in. It does
+//! not know on which thread calls run.
 
 use crate::limits;
 use crate::python::AppSpec;

@@ -1,10 +1,11 @@
 //! Inline calls (`threads = 0`): the application runs on the lane's I/O thread.
 //!
-//! It owns the I/O thread's state in the interpreter, which is attached for each call and each piece
-//! of an answer, and for nothing else. A view that sleeps stops the whole lane: this is for small
-//! handlers that never wait. The answers of several requests may be under way at once, so each
-//! [`InlineReply`] has a [`Call`] of its own. It knows nothing of WSGI.
+//! It owns the I/O thread's state in the interpreter, which is attached for each call and each
+//! piece of an answer, and for nothing else. A view that sleeps stops the whole lane: this is for
+//! small handlers that never wait. The answers of several requests may be under way at once, so
+//! each [`InlineReply`] has a [`Call`] of its own. It knows nothing of WSGI.
 
+use crate::limits;
 use crate::python::AppSpec;
 use crate::python::Place;
 use crate::python::WsgiRequest;
@@ -104,12 +105,13 @@ impl InlineReply {
             }
             if let Step::Went = self.step() {
                 // An application may yield empty pieces for ever; the lane's other tasks go first.
-                // (A piece with bytes is received without a turn for them: the socket gives one.)
+                // (After a piece with bytes whoever sends it gives them their turn.) Merely yielding would
+                // not submit their operations.
                 if let Some(received) = self.consumer.try_receive(buffer) {
                     self.end = received.end;
                     return received;
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(limits::INLINE_PAUSE).await;
             }
         }
     }

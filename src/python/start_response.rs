@@ -4,9 +4,9 @@
 //! and headers go in as Python objects, a checked [`Head`] goes to the answer's [`Producer`]. It
 //! does not know what the application returns.
 //!
-//! The callables find their answer through a slot that is emptied when the call ends. An application
-//! that kept one (a traceback does) and calls it later gets a RuntimeError, and never the answer of
-//! another request: a pair that somebody else still refers to is not used again.
+//! The callables find their answer through a slot that is emptied when the call ends. An
+//! application that kept one (a traceback does) and calls it later gets a RuntimeError, and never
+//! the answer of another request: a pair that somebody else still refers to is not used again.
 
 use crate::limits;
 use crate::python::interpreter::Attached;

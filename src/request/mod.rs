@@ -71,9 +71,11 @@ pub struct Request<'head> {
     pub target: Target<'head>,
     /// HTTP/1.0 or HTTP/1.1.
     pub version: Version,
-    /// The header fields in the order they came; names are tokens, values hold no control byte but tab.
+    /// The header fields in the order they came; names are tokens, values hold no control byte but
+    /// tab.
     pub headers: &'head [httparse::Header<'head>],
-    /// The authority: the value of Host, or of an absolute-form target. Empty in HTTP/1.0 without Host.
+    /// The authority: the value of Host, or of an absolute-form target. Empty in HTTP/1.0 without
+    /// Host.
     pub host: &'head [u8],
     /// How the body is delimited.
     pub framing: Framing,

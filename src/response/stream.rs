@@ -1,4 +1,5 @@
-//! The bounded hand-over of one answer from the thread that makes it to the connection that sends it.
+//! The bounded hand-over of one answer from the thread that makes it to the connection that sends
+//! it.
 //!
 //! It owns the head until it leaves, the body bytes that wait for the socket, and the rules of an
 //! answer's length: bytes after Content-Length are cut, too few of them are a failure. In go a
@@ -150,9 +151,9 @@ impl Producer {
         pushed
     }
 
-    /// Copies the rest of the body and ends the answer, in one hand-over: the consumer is woken once
-    /// and sees head, body and end together. When not all bytes found room, or nobody reads, this is
-    /// a mere [`Producer::push`] and the answer is not ended.
+    /// Copies the rest of the body and ends the answer, in one hand-over: the consumer is woken
+    /// once and sees head, body and end together. When not all bytes found room, or nobody reads,
+    /// this is a mere [`Producer::push`] and the answer is not ended.
     pub fn finish_with(&mut self, bytes: &[u8]) -> Pushed {
         let mut state = self.channel.lock();
         let pushed = state.push(&mut self.start, bytes, limits::STREAM_BYTES_MAX);

@@ -12,18 +12,12 @@ use crate::route::Destination;
 use crate::uring::Io;
 
 /// Says it to the log.
-pub(super) fn say(
-    settings: &Settings,
-    cores: &[Option<CoreId>],
-    addresses: &[SocketAddr],
-    io: Io,
-) {
+pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], addresses: &[SocketAddr], io: Io) {
     let waits_on = match io {
         Io::Ring => "io_uring",
         Io::Epoll => "epoll",
     };
-    let cpus: Vec<String> =
-        cores.iter().flatten().map(|core| core.id.to_string()).collect();
+    let cpus: Vec<String> = cores.iter().flatten().map(|core| core.id.to_string()).collect();
     let lanes = cores.len();
     let plural = if lanes == 1 { "lane" } else { "lanes" };
     tracing::info!(
@@ -46,12 +40,14 @@ pub(super) fn say(
         );
     }
     for site in &settings.sites {
-        let hosts =
-            if site.hosts.is_empty() { String::new() } else { format!("{} ", site.hosts.join(" ")) };
+        let hosts = if site.hosts.is_empty() {
+            String::new()
+        } else {
+            format!("{} ", site.hosts.join(" "))
+        };
         for route in &site.routes {
-            let name = |app: usize| {
-                settings.apps.get(app).map_or("", |app| app.name.as_str()).to_owned()
-            };
+            let name =
+                |app: usize| settings.apps.get(app).map_or("", |app| app.name.as_str()).to_owned();
             let to = match route.destination {
                 Destination::App(app) => format!("application {}", name(app)),
                 Destination::Files { files, fallback } => {

@@ -200,13 +200,9 @@ async fn serve(
     Ok(())
 }
 
-/// Accepts until the lane drains, then takes what is left in the queue: those clients were told that
-/// they are connected.
-async fn accept(
-    service: Rc<Service>,
-    listener: Listener,
-    mut commands: watch::Receiver<Command>,
-) {
+/// Accepts until the lane drains, then takes what is left in the queue: those clients were told
+/// that they are connected.
+async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::Receiver<Command>) {
     let mut batch = 0;
     loop {
         let draining = !matches!(*commands.borrow(), Command::Serve);

@@ -11,8 +11,8 @@ use socket2::Type;
 
 use crate::limits::BACKLOG;
 
-/// A socket that is bound and does not listen yet, so that nothing queues before the applications are
-/// loaded.
+/// A socket that is bound and does not listen yet, so that nothing queues before the applications
+/// are loaded.
 pub struct Bound {
     socket: Socket,
     address: SocketAddr,

@@ -1,7 +1,7 @@
 //! Lanes, from the first to the last: start them together or not at all, tell them to drain, end.
 //!
-//! The only place where lanes meet. They share nothing but the settings, the writer of the access log
-//! and this room's commands; no request passes through here.
+//! The only place where lanes meet. They share nothing but the settings, the writer of the access
+//! log and this room's commands; no request passes through here.
 
 mod announce;
 mod exit;
@@ -60,8 +60,8 @@ struct Lanes {
     running: usize,
 }
 
-/// Serves until a signal ends it. Does not return after that: the process exits with 0 when everything
-/// that had begun was finished.
+/// Serves until a signal ends it. Does not return after that: the process exits with 0 when
+/// everything that had begun was finished.
 ///
 /// # Errors
 ///
@@ -80,7 +80,8 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
     }
     let access_log = start_access_log(&settings)?;
     let python = start_python(&settings)?;
-    let mut lanes = start_lanes(&settings, &cores, access_log.as_ref(), python.as_ref(), hear, events)?;
+    let mut lanes =
+        start_lanes(&settings, &cores, access_log.as_ref(), python.as_ref(), hear, events)?;
     let io = lanes.wait_until_ready()?;
     let addresses: Vec<SocketAddr> =
         bound.iter().filter_map(|group| group.first()).map(Bound::address).collect();
@@ -158,7 +159,8 @@ fn start_lanes(
 /// A lane's thread from its first to its last line.
 fn live(plan: Plan, hear: &mpsc::Sender<Event>) {
     let index = plan.index;
-    // The server's thread is there as long as any lane is; were it not, there would be nobody to tell.
+    // The server's thread is there as long as any lane is; were it not, there would be nobody to
+    // tell.
     let say = |event| drop(hear.send(event));
     match Lane::prepare(plan) {
         Ok(lane) => {
@@ -227,7 +229,8 @@ impl Lanes {
     /// Drains; cuts what is left when the time is over; a second signal ends at once.
     fn end(&mut self, signal: Signal, graceful_time_max: Duration) {
         tracing::info!(
-            "{}: finishing what is running (at most {graceful_time_max:?}; a second signal ends at once)",
+            "{}: finishing what is running, for at most {graceful_time_max:?}; \
+             a second signal ends at once",
             signal.name()
         );
         self.commands.send_replace(Command::Drain);

@@ -51,10 +51,13 @@ impl fmt::Display for StartupError {
             }
             Self::Folder(root, error) => write!(out, "cannot open {}: {error}", root.display()),
             Self::Python(fault) => write!(out, "Python did not start: {fault}"),
-            Self::App(name, fault) => write!(out, "application \"{name}\" cannot be loaded: {fault}"),
+            Self::App(name, fault) => {
+                write!(out, "application \"{name}\" cannot be loaded: {fault}")
+            }
             Self::Ring(error) => write!(
                 out,
-                "the kernel refuses io_uring ({error}). Without --io uring corelane goes on with epoll"
+                "the kernel refuses io_uring ({error}). Without --io uring corelane goes on with \
+                 epoll"
             ),
             Self::Runtime(error) => write!(out, "cannot start a lane: {error}"),
             Self::AccessLog(error) => write!(out, "cannot write the access log: {error}"),

@@ -1,8 +1,9 @@
-//! A lane's own file cache: route and path to a ready entry, bounded in entries, descriptors and bytes.
+//! A lane's own file cache: route and path to a ready entry, bounded in entries, descriptors and
+//! bytes.
 //!
-//! One weight bounds all three: an entry weighs its bytes in memory plus a fixed part, so that the cache
-//! holds at most [`FILE_CACHE_ENTRIES_MAX`] entries (each with at most one descriptor) and at most
-//! [`FILE_CACHE_BYTES_MAX`] bytes. What goes first is decided by quick_cache (S3-FIFO).
+//! One weight bounds all three: an entry weighs its bytes in memory plus a fixed part, so that the
+//! cache holds at most [`FILE_CACHE_ENTRIES_MAX`] entries (each with at most one descriptor) and at
+//! most [`FILE_CACHE_BYTES_MAX`] bytes. What goes first is decided by quick_cache (S3-FIFO).
 
 use std::hash::Hash;
 use std::hash::Hasher;

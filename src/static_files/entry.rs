@@ -1,7 +1,7 @@
 //! What a lane knows of one path: a file ready to be sent, a folder, or nothing.
 //!
-//! All decisions that do not depend on the request are made here once: validators, the fields of the
-//! head, and whether the body leaves with its head from memory or by sendfile.
+//! All decisions that do not depend on the request are made here once: validators, the fields of
+//! the head, and whether the body leaves with its head from memory or by sendfile.
 
 use std::cell::Cell;
 use std::os::fd::OwnedFd;
@@ -100,9 +100,8 @@ impl Identity {
     /// The identity in what fstat(2) says.
     #[must_use]
     pub fn of(stat: &Stat) -> Self {
-        let nanoseconds = |seconds: i64, part: u64| {
-            i128::from(seconds) * 1_000_000_000 + i128::from(part)
-        };
+        let nanoseconds =
+            |seconds: i64, part: u64| i128::from(seconds) * 1_000_000_000 + i128::from(part);
         Self {
             device: stat.st_dev,
             inode: stat.st_ino,
@@ -178,7 +177,7 @@ impl File {
 
     /// What conditional requests are compared with.
     #[must_use]
-    pub fn validators(&self) -> Validators<'_> {
+    pub(super) fn validators(&self) -> Validators<'_> {
         Validators {
             etag: &self.etag,
             modified_unix_seconds: self.identity.modified_unix_seconds(),

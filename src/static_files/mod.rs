@@ -57,8 +57,8 @@ impl Files {
     }
 }
 
-/// Finds out what is at `path` of the files route number `index`, and keeps it in the cache. `known` is
-/// the stale entry, if there is one: it stays when the disk agrees with it.
+/// Finds out what is at `path` of the files route number `index`, and keeps it in the cache.
+/// `known` is the stale entry, if there is one: it stays when the disk agrees with it.
 ///
 /// # Errors
 ///

@@ -1,4 +1,5 @@
-//! Conditional requests: the If-* fields and a file's validators to a verdict (RFC 9110 section 13).
+//! Conditional requests: the If-* fields and a file's validators to a verdict (RFC 9110 section
+//! 13).
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -83,8 +84,8 @@ fn any_tag(request: &Request<'_>, name: &str, etag: &str, comparison: Comparison
     })
 }
 
-/// The date of a field in seconds since 1970, or None where it is missing or not a date, which means
-/// that the field is ignored (section 13.1.3).
+/// The date of a field in seconds since 1970, or None where it is missing or not a date, which
+/// means that the field is ignored (section 13.1.3).
 fn date(request: &Request<'_>, name: &str) -> Option<u64> {
     let text = std::str::from_utf8(request.header(name)?).ok()?;
     let time: SystemTime = httpdate::parse_http_date(text).ok()?;

@@ -1,8 +1,8 @@
 //! A path to what is on disk: an open regular file, a folder with an index, or nothing.
 //!
-//! The kernel keeps the path beneath the root (see `uring::open_beneath`); here are only the rules that
-//! it cannot know: hidden names, index files, regular files only. What may not be served looks as if it
-//! were not there.
+//! The kernel keeps the path beneath the root (see `uring::open_beneath`); here are only the rules
+//! that it cannot know: hidden names, index files, regular files only. What may not be served looks
+//! as if it were not there.
 
 use std::ffi::CString;
 use std::io;
@@ -74,8 +74,9 @@ fn file(fd: OwnedFd, stat: Box<Stat>, name: &[u8]) -> Found {
     Found::File { fd: Rc::new(fd), stat, name: name.to_vec() }
 }
 
-/// The path relative to the root, or None when its form alone says that nothing is served there: empty
-/// segments (a `//` is no `/`), and names that begin with a dot, but for `.well-known` (RFC 8615).
+/// The path relative to the root, or None when its form alone says that nothing is served there:
+/// empty segments (a `//` is no `/`), and names that begin with a dot, but for `.well-known` (RFC
+/// 8615).
 fn servable(path: &[u8]) -> Option<&[u8]> {
     let relative = path.strip_prefix(b"/")?;
     let inner = relative.strip_suffix(b"/").unwrap_or(relative);
@@ -136,7 +137,8 @@ mod tests {
         for (path, relative) in good {
             assert_eq!(servable(path), Some(*relative));
         }
-        let bad: &[&[u8]] = &[b"//", b"/a//b", b"//a", b"/.git/config", b"/a/.env", b"*", b"", b"/a//"];
+        let bad: &[&[u8]] =
+            &[b"//", b"/a//b", b"//a", b"/.git/config", b"/a/.env", b"*", b"", b"/a//"];
         for path in bad {
             assert_eq!(servable(path), None, "{}", path.escape_ascii());
         }

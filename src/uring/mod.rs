@@ -9,9 +9,9 @@
 //! | [`read_at`](read_at::read_at) | READ of a file at an offset |
 //! | [`spool::Spool`] | an unlinked temporary file, written through the ring |
 //!
-//! This room knows descriptors and bytes, nothing of HTTP. It is the only one that builds submission
-//! entries: [`operation::submit`] is the single unsafe door to the ring. Every operation works on
-//! tokio's epoll as well, for kernels and containers that refuse io_uring.
+//! This room knows descriptors and bytes, nothing of HTTP. It is the only one that builds
+//! submission entries: [`operation::submit`] is the single unsafe door to the ring. Every operation
+//! works on tokio's epoll as well, for kernels and containers that refuse io_uring.
 
 pub mod open_beneath;
 mod operation;

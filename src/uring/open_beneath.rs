@@ -1,8 +1,9 @@
-//! openat2(2) beneath a directory: path safety belongs to the kernel, in one call and with no window.
+//! openat2(2) beneath a directory: path safety belongs to the kernel, in one call and with no
+//! window.
 //!
 //! `..`, absolute symlinks and symlinks that lead out of the directory are refused with EXDEV, the
-//! magic links of /proc with ELOOP. A symlink that stays beneath is followed. Opening never blocks on
-//! a FIFO or a device (O_NONBLOCK) and never makes a terminal ours (O_NOCTTY).
+//! magic links of /proc with ELOOP. A symlink that stays beneath is followed. Opening never blocks
+//! on a FIFO or a device (O_NONBLOCK) and never makes a terminal ours (O_NOCTTY).
 
 #![expect(unsafe_code, reason = "builds an OPENAT2 entry and owns the descriptor that it gives")]
 
@@ -32,8 +33,8 @@ struct Opening {
 
 /// Opens `path`, relative and beneath `directory`, for reading.
 ///
-/// On the ring the kernel opens inline when the path is in its cache, and on a worker thread when it
-/// must read the disk, so that the lane does not wait. On epoll the call is made directly.
+/// On the ring the kernel opens inline when the path is in its cache, and on a worker thread when
+/// it must read the disk, so that the lane does not wait. On epoll the call is made directly.
 ///
 /// # Errors
 ///
@@ -48,13 +49,14 @@ pub async fn open_beneath(io: Io, directory: &Rc<OwnedFd>, path: CString) -> io:
     let how = types::OpenHow::new().flags(u64::from(flags.bits())).resolve(resolve.bits());
     let keep = Opening { directory: Rc::clone(directory), path, how: Box::new(how) };
     let directory_fd = types::Fd(keep.directory.as_raw_fd());
-    let entry = opcode::OpenAt2::new(directory_fd, keep.path.as_ptr(), &raw const *keep.how).build();
-    // SAFETY: the path's bytes and `how` lie on the heap and are owned by `keep`, which also holds the
-    // directory open; OPENAT2 completes once. Storing either inline in `Opening` would undo it.
+    let entry =
+        opcode::OpenAt2::new(directory_fd, keep.path.as_ptr(), &raw const *keep.how).build();
+    // SAFETY: the path's bytes and `how` lie on the heap and are owned by `keep`, which also holds
+    // the directory open; OPENAT2 completes once. Storing either inline in `Opening` would undo it.
     let operation = unsafe { submit(entry, keep) };
     let (result, _keep) = operation.await;
     let fd = result.and_then(|fd| RawFd::try_from(fd).map_err(io::Error::other))?;
-    // SAFETY: a successful OPENAT2 gives a new descriptor that nobody else has seen. Reading the same
-    // completion twice would undo it.
+    // SAFETY: a successful OPENAT2 gives a new descriptor that nobody else has seen. Reading the
+    // same completion twice would undo it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

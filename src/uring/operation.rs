@@ -1,8 +1,9 @@
 //! One kernel operation: an entry, what the kernel may touch until it has finished, and the result.
 //!
-//! This is the single door to the ring that tokio-uring owns. Its own constructor is safe although an
-//! entry can make the kernel write anywhere; here it is an `unsafe fn`. An operation completes with one
-//! completion: multishot entries and SEND_ZC make tokio-uring's driver panic and must not come here.
+//! This is the single door to the ring that tokio-uring owns. Its own constructor is safe although
+//! an entry can make the kernel write anywhere; here it is an `unsafe fn`. An operation completes
+//! with one completion: multishot entries and SEND_ZC make tokio-uring's driver panic and must not
+//! come here.
 
 #![expect(unsafe_code, reason = "an entry handed to the kernel is unsafe in substance")]
 
@@ -43,8 +44,8 @@ impl<K: 'static> OneshotOutputTransform for Completed<K> {
 ///
 /// # Safety
 ///
-/// - every address in `entry` must point into memory that `keep` owns on the heap or longer, so that
-///   moving `keep` does not move it;
+/// - every address in `entry` must point into memory that `keep` owns on the heap or longer, so
+///   that moving `keep` does not move it;
 /// - `keep` must hold the descriptors that `entry` names open;
 /// - `entry` must complete exactly once: no multishot flag, no zero-copy send.
 pub(super) unsafe fn submit<K: Unpin + 'static>(
@@ -54,15 +55,16 @@ pub(super) unsafe fn submit<K: Unpin + 'static>(
     UnsubmittedOneshot::new(keep, Completed(PhantomData), entry).submit()
 }
 
-/// Lets the kernel fill the free capacity of `buffer`, behind what it holds, with at most `bytes_max`.
-/// `entry` makes the operation from the descriptor, the address and the number of bytes to fill.
+/// Lets the kernel fill the free capacity of `buffer`, behind what it holds, with at most
+/// `bytes_max`. `entry` makes the operation from the descriptor, the address and the number of
+/// bytes to fill.
 ///
 /// Gives the number of bytes appended, and the buffer.
 ///
 /// # Safety
 ///
-/// - `entry` must write at most the given number of bytes, from the given address on without a gap, and
-///   complete once with the number of bytes that it wrote.
+/// - `entry` must write at most the given number of bytes, from the given address on without a gap,
+///   and complete once with the number of bytes that it wrote.
 pub(super) async unsafe fn fill(
     fd: &Rc<OwnedFd>,
     buffer: Vec<u8>,
@@ -73,9 +75,9 @@ pub(super) async unsafe fn fill(
     let spare = keep.1.spare_capacity_mut();
     let free = u32::try_from(spare.len().min(bytes_max)).unwrap_or(u32::MAX);
     let entry = entry(types::Fd(keep.0.as_raw_fd()), spare.as_mut_ptr().cast(), free);
-    // SAFETY: address and length describe the unused end of the vector's heap block; `keep` owns it and
-    // holds the descriptor open; the caller promises one completion. Touching the vector before the
-    // operation completes would undo it.
+    // SAFETY: address and length describe the unused end of the vector's heap block; `keep` owns it
+    // and holds the descriptor open; the caller promises one completion. Touching the vector before
+    // the operation completes would undo it.
     let operation = unsafe { submit(entry, keep) };
     let (result, (_fd, mut buffer)) = operation.await;
     let appended = result.map(|bytes| bytes as usize);

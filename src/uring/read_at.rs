@@ -13,8 +13,8 @@ use crate::uring::operation::fill;
 
 /// Reads from byte `offset` of `file` into the free capacity of `buffer`, behind what it holds.
 ///
-/// Gives the number of bytes appended (0 at the end of the file, or when there is no free capacity) and
-/// the buffer.
+/// Gives the number of bytes appended (0 at the end of the file, or when there is no free capacity)
+/// and the buffer.
 ///
 /// # Errors
 ///

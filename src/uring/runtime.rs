@@ -1,8 +1,8 @@
-//! The runtime of one lane: tokio-uring's with the best ring flags that the kernel takes, or tokio's
-//! epoll where io_uring is refused.
+//! The runtime of one lane: tokio-uring's with the best ring flags that the kernel takes, or
+//! tokio's epoll where io_uring is refused.
 //!
-//! Measured for a hello on one core, CPU time of the server a request: 4.4 us with the flags, 6.6 us
-//! without. DEFER_TASKRUN and IOPOLL are not in the ladder: tokio-uring hangs with them.
+//! Measured for a hello on one core, CPU time of the server a request: 4.4 us with the flags, 6.6
+//! us without. DEFER_TASKRUN and IOPOLL are not in the ladder: tokio-uring hangs with them.
 
 use std::future::Future;
 use std::io;

@@ -53,7 +53,8 @@ enum Mode {
     NonBlocking,
 }
 
-/// Whether more bytes follow at once, so that the kernel should wait with a short segment (MSG_MORE).
+/// Whether more bytes follow at once, so that the kernel should wait with a short segment
+/// (MSG_MORE).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum More {
     /// A sendfile follows.
@@ -74,12 +75,12 @@ pub enum End {
 }
 
 impl Socket {
-    /// Receives at most `bytes_max` bytes into the free capacity of `buffer`, behind what it holds, and
-    /// waits for the first of them.
+    /// Receives at most `bytes_max` bytes into the free capacity of `buffer`, behind what it holds,
+    /// and waits for the first of them.
     ///
     /// Gives the number of bytes appended, 0 when the peer (or [`Socket::end`]) has ended the
-    /// connection, and the buffer. Never drop this future to stop waiting, as the next bytes would be
-    /// lost with it: call [`Socket::end`] and await it.
+    /// connection, and the buffer. Never drop this future to stop waiting, as the next bytes would
+    /// be lost with it: call [`Socket::end`] and await it.
     ///
     /// # Errors
     ///
@@ -135,9 +136,9 @@ impl Socket {
         sent.map_err(io::Error::from)
     }
 
-    /// Moves up to `bytes` of `file` from `*offset` into the socket without waiting for the peer and
-    /// without passing through user space; advances `*offset`. Gives the bytes moved, 0 at the end of
-    /// the file.
+    /// Moves up to `bytes` of `file` from `*offset` into the socket without waiting for the peer
+    /// and without passing through user space; advances `*offset`. Gives the bytes moved, 0 at the
+    /// end of the file.
     ///
     /// # Errors
     ///
@@ -197,10 +198,8 @@ impl Socket {
     }
 
     fn has_room(&self) -> bool {
-        let mut wanted = [rustix::event::PollFd::from_borrowed_fd(
-            self.fd(),
-            rustix::event::PollFlags::OUT,
-        )];
+        let mut wanted =
+            [rustix::event::PollFd::from_borrowed_fd(self.fd(), rustix::event::PollFlags::OUT)];
         matches!(rustix::event::poll(&mut wanted, Some(&rustix::time::Timespec::default())), Ok(1))
     }
 
@@ -253,9 +252,7 @@ impl Listener {
         let local = SocketAddr::try_from(rustix::net::getsockname(&fd)?)?;
         let inner = match io {
             Io::Ring => ListenerInner::Ring(Rc::new(fd)),
-            Io::Epoll => {
-                ListenerInner::Epoll(watch(fd)?)
-            }
+            Io::Epoll => ListenerInner::Epoll(watch(fd)?),
         };
         Ok(Self { inner, local })
     }
@@ -266,8 +263,8 @@ impl Listener {
         self.local
     }
 
-    /// Waits until at least one connection is in the queue. This future may be dropped: a poll takes
-    /// nothing out of the queue.
+    /// Waits until at least one connection is in the queue. This future may be dropped: a poll
+    /// takes nothing out of the queue.
     ///
     /// # Errors
     ///
@@ -286,7 +283,8 @@ impl Listener {
     /// As [`Listener::readable`].
     pub async fn give_way(&self) -> io::Result<()> {
         match &self.inner {
-            // Merely yielding would not submit the others' entries; a poll that is ready at once does.
+            // Merely yielding would not submit the others' entries; a poll that is ready at once
+            // does.
             ListenerInner::Ring(_) => self.readable().await,
             ListenerInner::Epoll(_) => {
                 tokio::task::yield_now().await;
@@ -299,8 +297,8 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM when resources are short;
-    /// ECONNABORTED and other errors of that one connection (accept(2)).
+    /// `WouldBlock` when the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM when resources are
+    /// short; ECONNABORTED and other errors of that one connection (accept(2)).
     pub fn accept_now(&self) -> io::Result<(Socket, SocketAddr)> {
         let (fd, flags) = match &self.inner {
             ListenerInner::Ring(fd) => (fd.as_fd(), SocketFlags::CLOEXEC),
@@ -351,24 +349,25 @@ fn receive_now(fd: &OwnedFd, buffer: &mut Vec<u8>, bytes_max: usize) -> io::Resu
     let (received, _) = rustix::net::recv(fd, &mut spare[..wanted], RecvFlags::DONTWAIT)?;
     let received = received.0.len();
     let filled = buffer.len() + received;
-    // SAFETY: recv says that it initialised that many bytes at the start of the spare capacity. Bytes
-    // beyond what it filled would undo it.
+    // SAFETY: recv says that it initialised that many bytes at the start of the spare capacity.
+    // Bytes beyond what it filled would undo it.
     unsafe { buffer.set_len(filled) };
     Ok(received)
 }
 
 /// Registers a descriptor with the lane's epoll.
 fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the descriptor is owned by the AsyncFd from here on, so it stays open and the same for
-    // as long as epoll watches it. A type whose `as_raw_fd` changes would undo it; OwnedFd's does not.
+    // SAFETY: the descriptor is owned by the AsyncFd from here on, so it stays open and the same
+    // for as long as epoll watches it. A type whose `as_raw_fd` changes would undo it; OwnedFd's
+    // does not.
     unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
 }
 
 async fn ring_poll(fd: &Rc<OwnedFd>, events: u32) -> io::Result<()> {
     let keep = Rc::clone(fd);
     let entry = opcode::PollAdd::new(types::Fd(keep.as_raw_fd()), events).build();
-    // SAFETY: the entry names no memory; `keep` holds the descriptor open; POLL_ADD without multishot
-    // completes once. A multishot flag would undo it.
+    // SAFETY: the entry names no memory; `keep` holds the descriptor open; POLL_ADD without
+    // multishot completes once. A multishot flag would undo it.
     let operation = unsafe { submit(entry, keep) };
     operation.await.0.map(drop)
 }

@@ -1,5 +1,5 @@
-//! A temporary file that has no name and takes bytes at its end, without making the lane wait for the
-//! disk. It is gone when the last descriptor is closed, also after a kill -9.
+//! A temporary file that has no name and takes bytes at its end, without making the lane wait for
+//! the disk. It is gone when the last descriptor is closed, also after a kill -9.
 
 use std::fs::File;
 use std::io;

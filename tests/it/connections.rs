@@ -142,7 +142,12 @@ fn each_answer_is_in_the_access_log() {
         "plain:app",
     ]);
     let mut client = server.connect();
-    client.request("GET", "/static/a.txt?x=1", "User-Agent: tester \"1\"\r\nReferer: http://r/\r\n", b"");
+    client.request(
+        "GET",
+        "/static/a.txt?x=1",
+        "User-Agent: tester \"1\"\r\nReferer: http://r/\r\n",
+        b"",
+    );
     client.get("/static/large.bin");
     client.get("/static/none");
     client.get("/hello");

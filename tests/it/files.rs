@@ -157,7 +157,9 @@ fn what_is_not_there_or_not_allowed_is_told_so() {
     site.write(".well-known/acme", b"token");
     let server = serve(&site);
     let mut client = server.connect();
-    for path in ["/none", "/a.txt/", "/a.txt/b", "/.secret", "/.git/config", "//a.txt", "/x/../.git/config"] {
+    for path in
+        ["/none", "/a.txt/", "/a.txt/b", "/.secret", "/.git/config", "//a.txt", "/x/../.git/config"]
+    {
         let response = client.get(path);
         assert_eq!(response.status, 404, "{path}");
         assert!(!response.text().contains(&*site.path().to_string_lossy()));
@@ -208,7 +210,8 @@ fn a_fifo_or_an_unreadable_file_is_not_served_and_blocks_nobody() {
 
 #[test]
 fn a_changed_file_is_served_in_its_new_form_within_a_second() {
-    let site = Site::new(&[("small.txt", b"one"), ("large.bin", &pattern(200_000)), ("gone", b"x")]);
+    let site =
+        Site::new(&[("small.txt", b"one"), ("large.bin", &pattern(200_000)), ("gone", b"x")]);
     let server = serve(&site);
     let mut client = server.connect();
     let old = client.get("/large.bin").header("etag").unwrap().to_owned();
@@ -309,7 +312,9 @@ fn a_slow_reader_gets_all_of_a_large_file() {
 #[test]
 fn one_hundred_clients_share_a_lane_without_mixing_bytes() {
     let files: Vec<(String, Vec<u8>)> = (0..10)
-        .map(|number| (format!("{number}.bin"), vec![b'a' + number; 20_000 + 9000 * number as usize]))
+        .map(|number| {
+            (format!("{number}.bin"), vec![b'a' + number; 20_000 + 9000 * number as usize])
+        })
         .collect();
     let named: Vec<(&str, &[u8])> =
         files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();

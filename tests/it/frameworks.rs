@@ -33,7 +33,8 @@ fn check(target: &str) {
     let mut lanes_seen = [false; 2];
     for attempt in 0..64 {
         let mut client = server.connect();
-        let environ: serde_json::Value = serde_json::from_slice(&client.get("/environ").body).unwrap();
+        let environ: serde_json::Value =
+            serde_json::from_slice(&client.get("/environ").body).unwrap();
         assert_eq!(environ["SERVER_PROTOCOL"], "HTTP/1.1");
         let lane: usize = environ["corelane.lane"].as_u64().unwrap().try_into().unwrap();
         if !lanes_seen[lane] {

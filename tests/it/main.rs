@@ -1,7 +1,7 @@
 //! The real program, from outside: raw bytes in, raw bytes out, over a real socket on port 0.
 //!
-//! Each test starts its own server on its own folder. Nothing sleeps to wait: a test reads until what
-//! it waits for has come, with a time limit that fails it.
+//! Each test starts its own server on its own folder. Nothing sleeps to wait: a test reads until
+//! what it waits for has come, with a time limit that fails it.
 
 mod support;
 

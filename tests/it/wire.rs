@@ -1,8 +1,9 @@
-//! Every file of tests/wire: raw bytes, the status they deserve, and what becomes of the connection.
+//! Every file of tests/wire: raw bytes, the status they deserve, and what becomes of the
+//! connection.
 //!
-//! The first line of a file says what to expect, such as `400 close` or `200 keep`. The lines after it
-//! are the request: the line breaks of the file do not count, `\r`, `\n`, `\t`, `\0` and `\xNN` stand for
-//! bytes, `\\` for a backslash. A new refusal is a new file, no Rust needed.
+//! The first line of a file says what to expect, such as `400 close` or `200 keep`. The lines after
+//! it are the request: the line breaks of the file do not count, `\r`, `\n`, `\t`, `\0` and `\xNN`
+//! stand for bytes, `\\` for a backslash. A new refusal is a new file, no Rust needed.
 
 use crate::support::Server;
 use crate::support::Site;

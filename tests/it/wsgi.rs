@@ -383,7 +383,15 @@ fn close_is_called_exactly_once_in_every_case() {
         let closes = folder.path().join("closes");
         let apps = apps();
         let server = Server::start_with(
-            &["--workers", "1", "--threads", threads, "--chdir", apps.to_str().unwrap(), "plain:app"],
+            &[
+                "--workers",
+                "1",
+                "--threads",
+                threads,
+                "--chdir",
+                apps.to_str().unwrap(),
+                "plain:app",
+            ],
             |command| command.env("CORELANE_TEST_CLOSES", &closes),
         );
         let count = || std::fs::read_to_string(&closes).map_or(0, |text| text.lines().count());
