@@ -11,5 +11,6 @@
 //! ARCHITECTURE.md tells what each room owns; `tests/house_rules.rs` holds the table of who may know whom.
 
 pub mod access_log;
+pub mod config;
 pub mod limits;
 pub mod route;
