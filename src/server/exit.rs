@@ -7,7 +7,7 @@
 #![expect(unsafe_code, reason = "_exit(2) has no safe wrapper")]
 
 /// Ends the process with this code.
-pub(super) fn now(code: i32) -> ! {
+pub fn now(code: i32) -> ! {
     // SAFETY: _exit(2) may be called at any time from any thread, and does not return. What must be
     // written before it (logs, Python's exit handlers) was written by its callers.
     unsafe { libc::_exit(code) }

@@ -10,6 +10,8 @@ pub mod listener;
 mod signals;
 pub mod startup;
 
+pub use exit::now as exit_now;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::num::NonZero;

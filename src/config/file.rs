@@ -1,0 +1,238 @@
+//! The configuration file: which keys it has, read into values with their lines.
+//!
+//! It takes a path and gives options, applications and sites as they are written, each value well
+//! formed. Relative paths are joined to the file's folder. Whether the paths exist and the names
+//! are known is checked in `sites`.
+
+use crate::config::mistake::Mistake;
+use crate::config::mistake::Place;
+use crate::config::table::Source;
+use crate::config::table::Table;
+use crate::config::value;
+use crate::config::written::AppOptions;
+use crate::config::written::Options;
+use crate::config::written::Written;
+use crate::config::written::WrittenApp;
+use crate::config::written::WrittenDestination;
+use crate::config::written::WrittenRoute;
+use crate::config::written::WrittenSite;
+use crate::limits::CONFIG_FILE_BYTES_MAX;
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::path::Path;
+use std::path::PathBuf;
+use toml::de::DeTable;
+
+const TOP_KEYS: &[&str] = &[
+    "bind",
+    "lanes",
+    "io",
+    "keep_alive",
+    "graceful_timeout",
+    "limit_request_body",
+    "access_log",
+    "log_level",
+    "app",
+    "site",
+];
+const APP_KEYS: &[&str] = &["target", "chdir", "pythonpath", "venv", "threads", "isolation"];
+const APP_KEYS_LATER: &[&str] = &["timeout"];
+const SITE_KEYS: &[&str] = &["hosts", "route"];
+const ROUTE_KEYS: &[&str] = &["path", "files", "app", "fallback", "cache_control"];
+
+/// All that the file says.
+#[derive(Debug)]
+pub(super) struct ConfigFile {
+    pub(super) options: Options,
+    pub(super) apps: Vec<WrittenApp>,
+    pub(super) sites: Vec<WrittenSite>,
+}
+
+impl ConfigFile {
+    /// Reads the file. `path` may be relative to `current`; messages name it as it is written.
+    pub(super) fn read(path: &Written<String>, current: &Path) -> Result<Self, Mistake> {
+        let name = Path::new(&path.value);
+        let full = current.join(name);
+        let text = read_text(&full, path)?;
+        let folder = full.parent().unwrap_or(current);
+        Self::parse(Source { name, text: &text }, folder)
+    }
+
+    /// Reads its text. `folder` is absolute.
+    fn parse(source: Source<'_>, folder: &Path) -> Result<Self, Mistake> {
+        let document =
+            DeTable::parse(source.text).map_err(|error| source.syntax_mistake(&error))?;
+        let top = Table::top(source, document.get_ref());
+        top.check_keys(TOP_KEYS, &[])?;
+        let options = options(&top, folder)?;
+        let mut apps = Vec::new();
+        for (name, table) in top.named_tables("app")? {
+            apps.push(app(name, &table, folder)?);
+        }
+        let mut sites = Vec::new();
+        for table in top.list_of_tables("site", "site")? {
+            sites.push(site(&table, folder)?);
+        }
+        Ok(Self { options, apps, sites })
+    }
+}
+
+fn read_text(full: &Path, path: &Written<String>) -> Result<String, Mistake> {
+    let shown = &path.value;
+    let cannot = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            path.mistake(format!("there is no file \"{shown}\": make it or correct the path"))
+        }
+        _ => path.mistake(format!(
+            "\"{shown}\" cannot be read ({error}): correct the path or its permissions"
+        )),
+    };
+    let file = fs::File::open(full).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    file.take(CONFIG_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    let whole = Place::File(PathBuf::from(shown));
+    if bytes.len() as u64 > CONFIG_FILE_BYTES_MAX {
+        let text = format!("is over {CONFIG_FILE_BYTES_MAX} bytes: name a configuration file");
+        return Err(Mistake::new(&whole, text));
+    }
+    String::from_utf8(bytes)
+        .map_err(|_| Mistake::new(&whole, "is not valid UTF-8: save it in UTF-8"))
+}
+
+fn options(top: &Table<'_>, folder: &Path) -> Result<Options, Mistake> {
+    let mut binds = Vec::new();
+    if let Some(list) = top.texts("bind", "bind = [\"127.0.0.1:8000\"]")? {
+        if list.value.is_empty() {
+            return Err(list.mistake("is empty: name an address, such as \"127.0.0.1:8000\""));
+        }
+        for text in list.value {
+            binds.push(text.parse(|text| value::bind(text))?);
+        }
+    }
+    let lanes = top.text_or_number("lanes", "lanes = \"auto\" or lanes = 4")?;
+    let keep_alive = top.text_or_number("keep_alive", "keep_alive = \"75s\"")?;
+    let graceful_timeout = top.text_or_number("graceful_timeout", "graceful_timeout = \"30s\"")?;
+    let body = top.text_or_number("limit_request_body", "limit_request_body = \"10m\"")?;
+    let access_log = top.text("access_log", "access_log = \"-\"")?;
+    let log_level = top.text("log_level", "log_level = \"info\"")?;
+    let io = top.text("io", "io = \"auto\"")?;
+    Ok(Options {
+        binds,
+        lanes: lanes.map(|text| text.parse(|text| value::lanes(text))).transpose()?,
+        keep_alive: keep_alive
+            .map(|text| text.parse(|text| value::keep_alive(text)))
+            .transpose()?,
+        graceful_timeout: graceful_timeout
+            .map(|text| text.parse(|text| value::duration(text)))
+            .transpose()?,
+        body_bytes_max: body
+            .map(|text| text.parse(|text| value::body_bytes_max(text)))
+            .transpose()?,
+        access_log: access_log
+            .map(|text| text.parse(|text| Ok(value::access_log(text, folder))))
+            .transpose()?,
+        log_level: log_level.map(|text| text.parse(|text| value::log_level(text))).transpose()?,
+        io: io.map(|text| text.parse(|text| value::io(text))).transpose()?,
+    })
+}
+
+fn app(name: Written<String>, table: &Table<'_>, folder: &Path) -> Result<WrittenApp, Mistake> {
+    let join = |text: Written<String>| text.parse(|text| Ok(folder.join(text)));
+    table.check_keys(APP_KEYS, APP_KEYS_LATER)?;
+    if let Some(isolation) = table.text("isolation", "isolation = \"auto\"")? {
+        isolation.parse(|text| check_isolation(text))?;
+    }
+    let Some(target) = table.text("target", "target = \"module:app\"")? else {
+        let text = format!("[app.{}] has no target: add target = \"module:app\"", name.value);
+        return Err(name.mistake(text));
+    };
+    let pythonpath = table.texts("pythonpath", "pythonpath = [\"lib\"]")?;
+    let threads = table.text_or_number("threads", "threads = 8")?;
+    let options = AppOptions {
+        chdir: table.text("chdir", "chdir = \".\"")?.map(join).transpose()?,
+        pythonpath: pythonpath.map(|list| Written {
+            value: list.value.iter().map(|piece| folder.join(&piece.value)).collect(),
+            place: list.place,
+        }),
+        venv: table.text("venv", "venv = \".venv\"")?.map(join).transpose()?,
+        threads: threads.map(|text| text.parse(|text| value::threads(text))).transpose()?,
+    };
+    let target = target.parse(|text| value::app_target(text))?;
+    Ok(WrittenApp { name, target, options, folder: folder.to_owned() })
+}
+
+/// There is one kind of isolation so far. The key is taken so that a file may say what it needs.
+fn check_isolation(text: &str) -> Result<(), String> {
+    match text {
+        "auto" | "interpreter" => Ok(()),
+        "process" | "freethreaded" => {
+            Err(format!("\"{text}\" is not supported yet: write \"auto\" or \"interpreter\""))
+        }
+        _ => {
+            Err(format!("\"{text}\" is not a kind of isolation: write \"auto\" or \"interpreter\""))
+        }
+    }
+}
+
+fn site(table: &Table<'_>, folder: &Path) -> Result<WrittenSite, Mistake> {
+    table.check_keys(SITE_KEYS, &[])?;
+    let hosts = table.texts("hosts", "hosts = [\"example.com\"]")?;
+    // An empty list would quietly mean every host.
+    if let Some(list) = hosts.as_ref().filter(|list| list.value.is_empty()) {
+        return Err(list.mistake("is empty: name a host, or remove the key to serve every host"));
+    }
+    let mut routes = Vec::new();
+    for table in table.list_of_tables("route", "site.route")? {
+        routes.push(route(&table, folder)?);
+    }
+    let hosts = hosts.map(|list| list.value).unwrap_or_default();
+    Ok(WrittenSite { hosts, routes, place: table.place() })
+}
+
+fn route(table: &Table<'_>, folder: &Path) -> Result<WrittenRoute, Mistake> {
+    let mistake = |text: &str| Mistake::new(&table.place(), text);
+    table.check_keys(ROUTE_KEYS, &[])?;
+    let Some(path) = table.text("path", "path = \"/static/\"")? else {
+        return Err(mistake("[[site.route]] has no path: add path = \"/\""));
+    };
+    let files = table.text("files", "files = \"./public\"")?;
+    let app = table.text("app", "app = \"NAME\"")?;
+    let fallback = table.text("fallback", "fallback = \"app:NAME\"")?;
+    let cache_control = table.text("cache_control", "cache_control = \"max-age=3600\"")?;
+    let destination = match (files, app) {
+        (Some(files), None) => WrittenDestination::Files {
+            folder: files.parse(|text| Ok(folder.join(text)))?,
+            fallback: fallback.map(|text| text.parse(|text| fallback_name(text))).transpose()?,
+            cache_control,
+        },
+        (None, Some(app)) => {
+            if let Some(extra) = fallback.or(cache_control) {
+                return Err(extra.mistake("belongs to a route with \"files\": remove it"));
+            }
+            WrittenDestination::App(
+                app.parse(|text| Ok(text.strip_prefix("app:").unwrap_or(text).to_owned()))?,
+            )
+        }
+        (Some(_), Some(app)) => {
+            return Err(app.mistake(
+                "stands beside \"files\": keep one of the two, or write fallback = \"app:NAME\" \
+                 for files first",
+            ));
+        }
+        (None, None) => {
+            return Err(mistake(
+                "[[site.route]] leads nowhere: add files = \"./public\" or app = \"NAME\"",
+            ));
+        }
+    };
+    Ok(WrittenRoute { path, destination })
+}
+
+/// The prefix is asked for because a fallback that is a file will want the bare text.
+fn fallback_name(text: &str) -> Result<String, String> {
+    match text.strip_prefix("app:") {
+        Some(name) => Ok(name.to_owned()),
+        None => Err(format!("\"{text}\" does not name an application: write \"app:{text}\"")),
+    }
+}

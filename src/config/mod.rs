@@ -1,0 +1,33 @@
+//! What the operator wants: flags, variables and the configuration file, checked and built.
+//!
+//! The way in is [`Arguments`] for what was typed and [`Settings::new`] for all of it together. It
+//! gives [`Settings`], of which no value can be wrong, or one [`Mistake`] that says where, what and
+//! how to mend it. It looks at the file system, opens no socket and starts nothing.
+
+mod arguments;
+mod command_line;
+mod environment;
+mod file;
+mod mistake;
+mod settings;
+mod sites;
+mod suggestion;
+mod table;
+mod value;
+mod venv;
+mod written;
+
+pub use arguments::Arguments;
+pub use arguments::Task;
+pub use environment::Environment;
+pub use mistake::Mistake;
+pub use mistake::Place;
+pub use settings::AccessLog;
+pub use settings::App;
+pub use settings::Bind;
+pub use settings::Files;
+pub use settings::Io;
+pub use settings::Lanes;
+pub use settings::LogLevel;
+pub use settings::Settings;
+pub use settings::Warning;

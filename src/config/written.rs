@@ -1,0 +1,129 @@
+//! What flags, variables and the file have in common: values with the place where they stand.
+//!
+//! The values are well formed one by one. Whether they fit together and to the file system is
+//! checked in `settings` and `sites`.
+
+use crate::config::mistake::Mistake;
+use crate::config::mistake::Place;
+use crate::config::settings::AccessLog;
+use crate::config::settings::Bind;
+use crate::config::settings::Io;
+use crate::config::settings::Lanes;
+use crate::config::settings::LogLevel;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A value and where the operator wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+impl<T> Written<T> {
+    pub(super) fn new(value: T, place: Place) -> Self {
+        Self { value, place }
+    }
+
+    /// A mistake in this value: `text` says what is wrong, then the remedy.
+    pub(super) fn mistake(&self, text: impl Into<String>) -> Mistake {
+        Mistake::new(&self.place, text)
+    }
+
+    /// The value that `parse` reads from this one, at the same place.
+    pub(super) fn parse<U>(
+        self,
+        parse: impl FnOnce(&T) -> Result<U, String>,
+    ) -> Result<Written<U>, Mistake> {
+        match parse(&self.value) {
+            Ok(value) => Ok(Written { value, place: self.place }),
+            Err(text) => Err(self.mistake(text)),
+        }
+    }
+}
+
+/// Options of the whole server. None: not written.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    pub(super) binds: Vec<Written<Bind>>,
+    pub(super) lanes: Option<Written<Lanes>>,
+    pub(super) keep_alive: Option<Written<Duration>>,
+    pub(super) graceful_timeout: Option<Written<Duration>>,
+    pub(super) body_bytes_max: Option<Written<u64>>,
+    pub(super) access_log: Option<Written<AccessLog>>,
+    pub(super) log_level: Option<Written<LogLevel>>,
+    pub(super) io: Option<Written<Io>>,
+}
+
+impl Options {
+    /// These, and where nothing is written, the other ones.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            binds: if self.binds.is_empty() { other.binds } else { self.binds },
+            lanes: self.lanes.or(other.lanes),
+            keep_alive: self.keep_alive.or(other.keep_alive),
+            graceful_timeout: self.graceful_timeout.or(other.graceful_timeout),
+            body_bytes_max: self.body_bytes_max.or(other.body_bytes_max),
+            access_log: self.access_log.or(other.access_log),
+            log_level: self.log_level.or(other.log_level),
+            io: self.io.or(other.io),
+        }
+    }
+}
+
+/// Options of one application. Paths are joined to the folder to which they are relative.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AppOptions {
+    pub(super) chdir: Option<Written<PathBuf>>,
+    pub(super) pythonpath: Option<Written<Vec<PathBuf>>>,
+    pub(super) venv: Option<Written<PathBuf>>,
+    pub(super) threads: Option<Written<usize>>,
+}
+
+impl AppOptions {
+    /// These, and where nothing is written, the other ones.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            chdir: self.chdir.or(other.chdir),
+            pythonpath: self.pythonpath.or(other.pythonpath),
+            venv: self.venv.or(other.venv),
+            threads: self.threads.or(other.threads),
+        }
+    }
+}
+
+/// An application: `[app.NAME]`, or APP of the command line.
+#[derive(Debug)]
+pub(super) struct WrittenApp {
+    pub(super) name: Written<String>,
+    pub(super) target: Written<String>,
+    pub(super) options: AppOptions,
+    /// Where it runs unless `chdir` says otherwise: absolute.
+    pub(super) folder: PathBuf,
+}
+
+/// A site: `[[site]]`, or all that the command line serves.
+#[derive(Debug)]
+pub(super) struct WrittenSite {
+    pub(super) hosts: Vec<Written<String>>,
+    pub(super) routes: Vec<WrittenRoute>,
+    pub(super) place: Place,
+}
+
+/// A route: `[[site.route]]`, `--static`, or APP at the root.
+#[derive(Debug)]
+pub(super) struct WrittenRoute {
+    pub(super) path: Written<String>,
+    pub(super) destination: WrittenDestination,
+}
+
+/// What a route leads to. Applications are named, not yet found.
+#[derive(Debug)]
+pub(super) enum WrittenDestination {
+    Files {
+        folder: Written<PathBuf>,
+        fallback: Option<Written<String>>,
+        cache_control: Option<Written<String>>,
+    },
+    App(Written<String>),
+}
