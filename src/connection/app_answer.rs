@@ -11,9 +11,9 @@ use crate::connection::decide::Call;
 use crate::connection::decide::Facts;
 use crate::connection::decide::Settlement;
 use crate::connection::error_page;
-use crate::connection::outbox;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
+use crate::connection::outbox;
 use crate::limits::COPY_BODY_BYTES_MAX;
 use crate::limits::STREAM_PIECES_MAX;
 use crate::python::Reply;
@@ -88,7 +88,8 @@ async fn relay(
 /// Answers in the application's place, after the body was read.
 fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
     let status = head.status();
-    let exchange = call.facts.exchange(BodyRest::Nothing, Delimitation::Length(0));
+    let exchange =
+        call.facts.exchange(connection.service.phase(), BodyRest::Nothing, Delimitation::Length(0));
     let field = lifecycle::connection_field(&exchange);
     let Connection { service, outbox, .. } = connection;
     let bytes = error_page::encode(service, &mut outbox.bytes, head, call.facts.method, field);
@@ -121,7 +122,8 @@ async fn send(
     mut reply: Reply,
 ) -> Result<Settlement, Ended> {
     let plan = plan(&call.facts, head, &first_end, piece.len());
-    let exchange = call.facts.exchange(BodyRest::Nothing, plan.delimitation);
+    let exchange =
+        call.facts.exchange(connection.service.phase(), BodyRest::Nothing, plan.delimitation);
     let field = lifecycle::connection_field(&exchange);
     let out = &mut connection.outbox.bytes;
     connection.service.with_date(|date| head.encode(out, date, plan.delimitation, field));

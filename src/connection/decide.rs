@@ -108,7 +108,6 @@ pub(super) struct Facts {
     pub persistence: Persistence,
     pub framing: Framing,
     pub expectation: Expectation,
-    pub phase: Phase,
 }
 
 /// Where a decision may put its answer.
@@ -182,7 +181,7 @@ impl Desk<'_> {
             app,
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
-            facts: Facts::of(request, self.service.phase()),
+            facts: Facts::of(request),
             record: self.record(request),
         }))
     }
@@ -221,9 +220,10 @@ impl Desk<'_> {
     /// What becomes of the connection when this request has a complete answer and its body is
     /// unread.
     pub(super) fn settlement(&self, request: &Request<'_>) -> (Settlement, ConnectionField) {
-        let facts = Facts::of(request, self.service.phase());
+        let facts = Facts::of(request);
         // Every answer that is made here has a length or no body.
-        let exchange = facts.exchange(facts.unread_body(), Delimitation::None);
+        let exchange =
+            facts.exchange(self.service.phase(), facts.unread_body(), Delimitation::None);
         let settlement = Settlement { next: lifecycle::after(&exchange), unread: request.framing };
         (settlement, lifecycle::connection_field(&exchange))
     }
@@ -235,26 +235,31 @@ impl Desk<'_> {
 }
 
 impl Facts {
-    fn of(request: &Request<'_>, phase: Phase) -> Self {
+    fn of(request: &Request<'_>) -> Self {
         Self {
             method: request.method,
             version: request.version,
             persistence: request.persistence,
             framing: request.framing,
             expectation: request.expectation,
-            phase,
         }
     }
 
-    /// The exchange that the lifecycle decides about.
-    pub(super) const fn exchange(&self, body: BodyRest, delimitation: Delimitation) -> Exchange {
+    /// The exchange that the lifecycle decides about. The lane's phase is asked for when the head is
+    /// made: it may have changed while the application worked.
+    pub(super) const fn exchange(
+        &self,
+        phase: Phase,
+        body: BodyRest,
+        delimitation: Delimitation,
+    ) -> Exchange {
         Exchange {
             version: self.version,
             persistence: self.persistence,
             body,
             delimitation,
             outcome: Outcome::Answered,
-            service: match self.phase {
+            service: match phase {
                 Phase::Serving => lifecycle::Service::Open,
                 Phase::Draining => lifecycle::Service::Ending,
             },

@@ -16,6 +16,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -52,6 +54,13 @@ struct Log {
     grown: Condvar,
 }
 
+impl Log {
+    /// Also after a failed assertion elsewhere, so that the log can still be shown.
+    fn lines(&self) -> MutexGuard<'_, Vec<String>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Server {
     /// Starts corelane on a free port with these arguments and waits until it listens.
     pub fn start(arguments: &[&str]) -> Self {
@@ -72,10 +81,10 @@ impl Server {
         let writer = Arc::clone(&log);
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                writer.lines.lock().unwrap().push(line);
+                writer.lines().push(line);
                 writer.grown.notify_all();
             }
-            writer.lines.lock().unwrap().push("(end of log)".to_owned());
+            writer.lines().push("(end of log)".to_owned());
             writer.grown.notify_all();
         });
         let mut server = Self { child, address: ([0, 0, 0, 0], 0).into(), log };
@@ -88,7 +97,7 @@ impl Server {
     /// Waits for a log line with this text and gives it.
     pub fn wait_for_log(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut lines = self.log.lines.lock().unwrap();
+        let mut lines = self.log.lines();
         loop {
             if let Some(line) = lines.iter().find(|line| line.contains(text)) {
                 return line.clone();
@@ -102,7 +111,7 @@ impl Server {
 
     /// The log so far.
     pub fn log(&self) -> String {
-        self.log.lines.lock().unwrap().join("\n")
+        self.log.lines().join("\n")
     }
 
     pub fn pid(&self) -> u32 {

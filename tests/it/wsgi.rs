@@ -94,7 +94,7 @@ fn a_generator_is_streamed_chunked_or_to_the_end() {
     each_way(|server| {
         let mut client = server.connect();
         let wanted: Vec<u8> =
-            (0..300).flat_map(|number| vec![b'a' + number % 26; 10_000]).collect();
+            (0..300_u16).flat_map(|number| vec![b'a' + (number % 26) as u8; 10_000]).collect();
         let response = client.get("/stream?n=300&size=10000");
         assert_eq!(response.header("transfer-encoding"), Some("chunked"));
         assert!(response.body == wanted);
