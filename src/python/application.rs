@@ -1,8 +1,8 @@
 //! One application, loaded into one interpreter.
 //!
-//! It owns what all calls of the interpreter share: the callable, the maker of environs, the pool of
-//! `start_response` callables, and the functions of `shim.py`. An [`AppSpec`] goes in. It does not
-//! know on which thread calls run.
+//! It owns what all calls of the interpreter share: the callable, the maker of environs, the pool
+//! of `start_response` callables, and the functions of `shim.py`. An [`AppSpec`] goes in. It does
+//! not know on which thread calls run.
 
 use crate::limits;
 use crate::python::AppSpec;
@@ -83,14 +83,16 @@ impl Application {
         let adopted =
             attached.text(name).and_then(|name| attached.call(&self.adopt_thread, [&name]));
         if let Err(raised) = adopted {
-            tracing::warn!("a Python thread has no name: {}", attached.describe(raised));
+            let exception = attached.describe(raised);
+            tracing::warn!("a Python thread has no name: {exception}");
         }
     }
 
     /// Runs the interpreter's exit handlers and flushes its standard streams.
     pub(super) fn finish(&self, attached: &Attached) {
         if let Err(raised) = attached.call(&self.finish, []) {
-            tracing::error!("Python's exit handlers failed: {}", attached.describe(raised));
+            let exception = attached.describe(raised);
+            tracing::error!("Python's exit handlers failed: {exception}");
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! It owns the bounded queue and the decision how many threads serve it. One hot thread serves a
 //! lane as long as it can; a further one is woken or started only when the oldest waiting request
-//! has waited for [`limits::PYTHON_THREAD_WAIT`], for then the others are likely blocked in I/O. So an
-//! application that computes has no threads that fight for the GIL, and one that waits for databases
-//! has as many as it needs. The room knows nothing of WSGI.
+//! has waited for [`limits::PYTHON_THREAD_WAIT`], for then the others are likely blocked in I/O. So
+//! an application that computes has no threads that fight for the GIL, and one that waits for
+//! databases has as many as it needs. The room knows nothing of WSGI.
 //!
 //! What the threads share is never freed, as they live as long as the process.
 

@@ -42,7 +42,8 @@ pub(super) fn log_fault(request_head: &[u8], what: &str) {
     let mut slots = head::header_slots();
     match head::parse(request_head, &mut slots) {
         Parsed::Complete(request) => {
-            error!(method = request.method_name, target = request.raw_target, "{what}");
+            // The request stands first, before a traceback of many lines.
+            error!("{} {}: {what}", request.method_name, request.raw_target);
         }
         _ => error!("{what}"),
     }

@@ -1,4 +1,5 @@
-//! What can go wrong with Python before an application serves: [`PythonFault`], a text for the operator.
+//! What can go wrong with Python before an application serves: [`PythonFault`], a text for the
+//! operator.
 //!
 //! It owns the words, not the causes. What an application raises while it answers a request is no
 //! `PythonFault`: it goes to the error log with its traceback and the peer gets a 500.

@@ -1,9 +1,9 @@
 //! Inline calls (`threads = 0`): the application runs on the lane's I/O thread.
 //!
-//! It owns the I/O thread's state in the interpreter, which is attached for each call and each piece
-//! of an answer, and for nothing else. A view that sleeps stops the whole lane: this is for small
-//! handlers that never wait. The answers of several requests may be under way at once, so each
-//! [`InlineReply`] has a [`Call`] of its own. It knows nothing of WSGI.
+//! It owns the I/O thread's state in the interpreter, which is attached for each call and each
+//! piece of an answer, and for nothing else. A view that sleeps stops the whole lane: this is for
+//! small handlers that never wait. The answers of several requests may be under way at once, so
+//! each [`InlineReply`] has a [`Call`] of its own. It knows nothing of WSGI.
 
 use crate::python::AppSpec;
 use crate::python::Place;

@@ -1,12 +1,13 @@
 //! One interpreter with its own GIL, the threads that run it, and the proof that one does.
 //!
 //! It owns the making of interpreters and thread states, and the taking and giving back of the GIL.
-//! Out comes [`Attached`]: whoever holds a reference to it runs on a thread that holds the GIL of one
-//! interpreter, and may touch the objects of that interpreter. It knows no object and no application.
+//! Out comes [`Attached`]: whoever holds a reference to it runs on a thread that holds the GIL of
+//! one interpreter, and may touch the objects of that interpreter. It knows no object and no
+//! application.
 //!
 //! An interpreter is never ended: that leaks 12 MiB with Flask on 3.13 and aborts the process while
-//! a Python thread is alive. A thread state is made on the thread that uses it and kept for ever, so
-//! that `threading.local` and `threading.get_ident` are right there.
+//! a Python thread is alive. A thread state is made on the thread that uses it and kept for ever,
+//! so that `threading.local` and `threading.get_ident` are right there.
 
 #![expect(
     unsafe_code,
@@ -44,8 +45,8 @@ unsafe impl Sync for Interpreter {}
 pub(super) struct InterpreterId(i64);
 
 impl Interpreter {
-    /// Makes an interpreter with its own GIL. The calling thread must not be attached to another one;
-    /// it becomes the first Python thread of this one, and is not attached afterwards.
+    /// Makes an interpreter with its own GIL. The calling thread must not be attached to another
+    /// one; it becomes the first Python thread of this one, and is not attached afterwards.
     pub(super) fn new() -> Result<(Self, PythonThread), PythonFault> {
         // Making several at once races inside CPython (gh-123134).
         static MAKING: Mutex<()> = Mutex::new(());
@@ -61,8 +62,9 @@ impl Interpreter {
             gil: ffi::PyInterpreterConfig_OWN_GIL,
         };
         let mut state = ptr::null_mut();
-        // SAFETY: this thread is attached to the main interpreter (`boot`), as the call demands; both
-        // pointers are to live locals. On success the thread is attached to the new interpreter.
+        // SAFETY: this thread is attached to the main interpreter (`boot`), as the call demands;
+        // both pointers are to live locals. On success the thread is attached to the new
+        // interpreter.
         let status = unsafe { ffi::Py_NewInterpreterFromConfig(&raw mut state, &raw const config) };
         let made = runtime::check(status);
         if made.is_ok() {
@@ -72,8 +74,8 @@ impl Interpreter {
             // SAFETY: no thread state is current, and `boot` was made on this thread and is live.
             unsafe { ffi::PyEval_RestoreThread(boot.as_ptr()) };
         }
-        // SAFETY: `boot` is current: either restored above, or left current by the failed call. It is
-        // not used again.
+        // SAFETY: `boot` is current: either restored above, or left current by the failed call. It
+        // is not used again.
         unsafe { ffi::PyThreadState_Clear(boot.as_ptr()) };
         // SAFETY: as above; this gives back the main interpreter's GIL.
         unsafe { ffi::PyThreadState_DeleteCurrent() };
@@ -100,8 +102,8 @@ impl Interpreter {
     }
 }
 
-/// The calling thread's state in one interpreter. Made on the thread that uses it (it is not `Send`)
-/// and never deleted.
+/// The calling thread's state in one interpreter. Made on the thread that uses it (it is not
+/// `Send`) and never deleted.
 #[derive(Debug)]
 pub(super) struct PythonThread {
     // INVARIANT: made on this thread for the interpreter, never deleted.
@@ -114,7 +116,8 @@ impl PythonThread {
     pub(super) fn new(interpreter: Interpreter) -> Self {
         // SAFETY: the interpreter is live for ever (see `Interpreter`); no GIL is needed.
         let state = unsafe { ffi::PyThreadState_New(interpreter.state.as_ptr()) };
-        // NULL means that CPython's own malloc failed: memory is at its end, as with any allocation.
+        // NULL means that CPython's own malloc failed: memory is at its end, as with any
+        // allocation.
         let Some(state) = NonNull::new(state) else {
             panic!("no memory for a Python thread state")
         };
@@ -124,8 +127,8 @@ impl PythonThread {
     /// Takes the GIL, waiting for it if need be, until the guard is dropped.
     pub(super) fn attach(&mut self) -> AttachedThread<'_> {
         assert!(!is_attached(), "a thread is attached to one interpreter at a time");
-        // SAFETY: no thread state is current (asserted), and this one was made on this thread: it is
-        // not `Send`, and `&mut` shows that it is not attached by another guard.
+        // SAFETY: no thread state is current (asserted), and this one was made on this thread: it
+        // is not `Send`, and `&mut` shows that it is not attached by another guard.
         unsafe { ffi::PyEval_RestoreThread(self.state.as_ptr()) };
         AttachedThread { attached: Attached::to(self.interpreter), thread: PhantomData }
     }
@@ -195,11 +198,13 @@ impl Attached {
 
     /// Gives the GIL up while `wait` runs, so that other threads of the interpreter go on.
     pub(super) fn detached<T>(&mut self, wait: impl FnOnce() -> T) -> T {
-        // SAFETY: `self` proves that this thread is attached; `&mut` shows that nothing borrows that.
+        // SAFETY: `self` proves that this thread is attached; `&mut` shows that nothing borrows
+        // that.
         let state = unsafe { ffi::PyEval_SaveThread() };
         let result = wait();
-        // SAFETY: `state` was current on this thread before `wait`. A `wait` that attached to another
-        // interpreter has let it go: its guard cannot outlive the closure's own borrow of a thread.
+        // SAFETY: `state` was current on this thread before `wait`. A `wait` that attached to
+        // another interpreter has let it go: its guard cannot outlive the closure's own borrow of a
+        // thread.
         unsafe { ffi::PyEval_RestoreThread(state) };
         result
     }

@@ -10,9 +10,9 @@
 //!                                                   -> response::stream -> Reply::receive
 //! ```
 //!
-//! One application has one interpreter with its own GIL on each lane (PEP 684). Interpreters share no
-//! object, and live as long as the process. Working folder and environment variables belong to the
-//! process: an application that changes them changes them for all.
+//! One application has one interpreter with its own GIL on each lane (PEP 684). Interpreters share
+//! no object, and live as long as the process. Working folder and environment variables belong to
+//! the process: an application that changes them changes them for all.
 
 mod application;
 mod call;
@@ -145,7 +145,8 @@ impl Gateway {
     }
 
     /// Runs the exit handlers of the interpreter and flushes its standard streams, until `deadline`
-    /// at most. Threads that still run Python are left alone; their answers fail or not as they come.
+    /// at most. Threads that still run Python are left alone; their answers fail or not as they
+    /// come.
     pub fn stop(self, deadline: Instant) {
         match self.way {
             Way::Companions(companions) => companions.stop(deadline),
@@ -154,8 +155,8 @@ impl Gateway {
     }
 }
 
-/// The answer to a request as it comes. Dropping it before its end tells the application's side that
-/// the client has gone; the iterable's `close()` is called in any case.
+/// The answer to a request as it comes. Dropping it before its end tells the application's side
+/// that the client has gone; the iterable's `close()` is called in any case.
 #[derive(Debug)]
 pub struct Reply {
     source: Source,

@@ -44,7 +44,8 @@ pub(super) fn function(
         Function::LogLine => &LOG_LINE,
     };
     let owner = owner.map_or(ptr::null_mut(), PyRef::as_ptr);
-    // SAFETY: attached; a static definition; `owner` is NULL or live and gets a reference of its own.
+    // SAFETY: attached; a static definition; `owner` is NULL or live and gets a reference of its
+    // own.
     let object = unsafe { ffi::PyCFunction_NewEx(definition.0.get(), owner, ptr::null_mut()) };
     // SAFETY: new reference or NULL with an exception.
     unsafe { PyRef::from_new(object) }
@@ -53,7 +54,8 @@ pub(super) fn function(
 /// A capsule around an empty [`Slot`].
 pub(super) fn capsule(_: &Attached) -> Result<PyRef, Raised> {
     let slot = Box::into_raw(Box::new(Slot::default()));
-    // SAFETY: attached; a pointer that is not NULL, a static name, a destructor that fits the pointer.
+    // SAFETY: attached; a pointer that is not NULL, a static name, a destructor that fits the
+    // pointer.
     let capsule = unsafe { ffi::PyCapsule_New(slot.cast(), SLOT.as_ptr(), Some(drop_slot)) };
     if capsule.is_null() {
         // SAFETY: made above; no capsule has taken it over.
@@ -74,8 +76,8 @@ pub(super) fn slot<'c>(_: &'c Attached, capsule: &'c PyRef) -> Result<&'c Slot, 
             Ok(_) => unreachable!("NULL is no object"),
         });
     };
-    // SAFETY: only `capsule()` makes capsules of this name: the pointer is to a `Slot` that lives as
-    // long as the capsule, which is borrowed. It is shared by `&` alone.
+    // SAFETY: only `capsule()` makes capsules of this name: the pointer is to a `Slot` that lives
+    // as long as the capsule, which is borrowed. It is shared by `&` alone.
     Ok(unsafe { slot.cast::<Slot>().as_ref() })
 }
 

@@ -43,7 +43,8 @@ impl PyRef {
     ///
     /// # Safety
     ///
-    /// - `object` is NULL with an exception set, or a reference that the caller owns and gives away.
+    /// - `object` is NULL with an exception set, or a reference that the caller owns and gives
+    /// away.
     pub(super) unsafe fn from_new(object: *mut ffi::PyObject) -> Result<Self, Raised> {
         NonNull::new(object).map(Self).ok_or(Raised(()))
     }
@@ -74,12 +75,14 @@ impl PyRef {
 
 impl Drop for PyRef {
     fn drop(&mut self) {
-        // An object outlives its thread's last hold of the GIL only when a thread ends in the middle
-        // of a shutdown. One object is leaked then; a decrement without the GIL would corrupt memory.
+        // An object outlives its thread's last hold of the GIL only when a thread ends in the
+        // middle of a shutdown. One object is leaked then; a decrement without the GIL would
+        // corrupt memory.
         if interpreter::is_attached() {
             // SAFETY: this thread is attached, to the interpreter of this object: `PyRef` is not
-            // `Send`, and a thread that serves several interpreters keeps the objects of each beside
-            // that interpreter's `PythonThread` and drops them within its guard (`inline.rs`).
+            // `Send`, and a thread that serves several interpreters keeps the objects of each
+            // beside that interpreter's `PythonThread` and drops them within its guard
+            // (`inline.rs`).
             unsafe { ffi::Py_DECREF(self.as_ptr()) };
         }
     }
@@ -117,8 +120,8 @@ impl Attached {
         unsafe { PyRef::from_new(object) }
     }
 
-    /// A `str` that is the one of its value in this interpreter: its hash is known, and a dict finds
-    /// it by identity.
+    /// A `str` that is the one of its value in this interpreter: its hash is known, and a dict
+    /// finds it by identity.
     pub(super) fn interned(&self, text: &str) -> Result<PyRef, Raised> {
         let mut object = self.text(text)?.into_ptr();
         // SAFETY: attached; `object` is an owned `str` that is exchanged for an owned `str`.
@@ -136,8 +139,8 @@ impl Attached {
         let object = unsafe { PyRef::from_new(object) }?;
         // SAFETY: a live string of kind 1, as `highest` says.
         let characters = unsafe { ffi::PyUnicode_1BYTE_DATA(object.as_ptr()) };
-        // SAFETY: the string has room for exactly these bytes, is new, and nobody else knows it. The
-        // empty string is a shared object, but then no byte is copied.
+        // SAFETY: the string has room for exactly these bytes, is new, and nobody else knows it.
+        // The empty string is a shared object, but then no byte is copied.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), characters, bytes.len()) };
         Ok(object)
     }
@@ -468,7 +471,9 @@ impl Attached {
         self.take_raised()
     }
 
-    /// One line about an exception, which is taken off this thread: its type's name.
+    /// One line about an exception, which is taken off this thread: its type's name. Not to be
+    /// called within the arguments of a log event: they are not evaluated when its level is off,
+    /// and the exception would be met by the next call.
     pub(super) fn describe(&self, raised: Raised) -> String {
         self.take(raised).map(|exception| self.type_name(&exception)).unwrap_or_default()
     }
@@ -479,11 +484,16 @@ impl Attached {
         NonNull::new(exception).map(PyRef) // new reference
     }
 
-    /// After a call that gives NULL for "nothing" as well as for "raised".
-    fn no_value_or_raised<T>(&self) -> Result<Option<T>, Raised> {
+    /// Whether an exception is set on this thread.
+    pub(super) fn has_raised(&self) -> bool {
         // SAFETY: attached; borrowed reference or NULL.
         let raised = unsafe { ffi::PyErr_Occurred() };
-        if raised.is_null() { Ok(None) } else { Err(Raised(())) }
+        !raised.is_null()
+    }
+
+    /// After a call that gives NULL for "nothing" as well as for "raised".
+    fn no_value_or_raised<T>(&self) -> Result<Option<T>, Raised> {
+        if self.has_raised() { Err(Raised(())) } else { Ok(None) }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! It owns the main interpreter's configuration (PEP 587), the modules that must be imported there
 //! before any other interpreter, and the turn-taking of application starts. The main interpreter
-//! runs no application, and its GIL is given back for ever: CPython runs the first initialisation of
-//! every extension module in it (gh-117953), and waits for that GIL.
+//! runs no application, and its GIL is given back for ever: CPython runs the first initialisation
+//! of every extension module in it (gh-117953), and waits for that GIL.
 
 #![expect(unsafe_code, reason = "CPython is configured and started through its C API")]
 
@@ -27,12 +27,13 @@ pub struct Runtime {
 
 /// Modules imported in the main interpreter before there is another one. `datetime` first imported
 /// by subinterpreters corrupts the heap on 3.13 (gh-136421, gh-136423); the others make their first
-/// import in each interpreter free of surprises: `threading` must see the true main thread, `idna` is
-/// imported by sockets in the middle of requests.
+/// import in each interpreter free of surprises: `threading` must see the true main thread, `idna`
+/// is imported by sockets in the middle of requests.
 const IMPORTED_FIRST: [&CStr; 4] = [c"datetime", c"threading", c"logging", c"encodings.idna"];
 
 impl Runtime {
-    /// Starts CPython. To be called once, on the process's main thread, before other threads use it.
+    /// Starts CPython. To be called once, on the process's main thread, before other threads use
+    /// it.
     ///
     /// # Errors
     ///
@@ -109,7 +110,8 @@ fn initialize_from(config: &mut ffi::PyConfig) -> Result<(), String> {
     // The interpreter that this program was built for: from its place CPython finds its library.
     let program = CString::new(env!("CORELANE_PYTHON")).map_err(|error| error.to_string())?;
     let name = &raw mut config.program_name;
-    // SAFETY: `name` is a field of the filled `config`, `program` a NUL-terminated text that is copied.
+    // SAFETY: `name` is a field of the filled `config`, `program` a NUL-terminated text that is
+    // copied.
     check(unsafe { ffi::PyConfig_SetBytesString(config, name, program.as_ptr()) })?;
     let mut arguments = [c"corelane".as_ptr()];
     // SAFETY: one NUL-terminated argument, as the count says; it is copied.

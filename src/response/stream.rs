@@ -1,4 +1,5 @@
-//! The bounded hand-over of one answer from the thread that makes it to the connection that sends it.
+//! The bounded hand-over of one answer from the thread that makes it to the connection that sends
+//! it.
 //!
 //! It owns the head until it leaves, the body bytes that wait for the socket, and the rules of an
 //! answer's length: bytes after Content-Length are cut, too few of them are a failure. In go a
@@ -150,9 +151,9 @@ impl Producer {
         pushed
     }
 
-    /// Copies the rest of the body and ends the answer, in one hand-over: the consumer is woken once
-    /// and sees head, body and end together. When not all bytes found room, or nobody reads, this is
-    /// a mere [`Producer::push`] and the answer is not ended.
+    /// Copies the rest of the body and ends the answer, in one hand-over: the consumer is woken
+    /// once and sees head, body and end together. When not all bytes found room, or nobody reads,
+    /// this is a mere [`Producer::push`] and the answer is not ended.
     pub fn finish_with(&mut self, bytes: &[u8]) -> Pushed {
         let mut state = self.channel.lock();
         let pushed = state.push(&mut self.start, bytes, limits::STREAM_BYTES_MAX);
@@ -413,7 +414,7 @@ impl State {
             return Finish::Headless;
         }
         match self.bytes_left {
-            Some(missing) if missing > 0 && self.end == End::More => {
+            Some(missing) if missing > 0 => {
                 self.end = End::Failed;
                 Finish::Short { missing }
             }
@@ -538,16 +539,15 @@ mod tests {
 
     #[test]
     fn answer_made_in_one_go_wakes_once() {
-        let (mut producer, mut consumer) = started(None);
+        let (mut producer, consumer) = started(None);
         let bell = bell();
         let waker = Waker::from(Arc::clone(&bell));
-        let mut context = Context::from_waker(&waker);
+        let context = Context::from_waker(&waker);
         let mut buffer = Vec::new();
         assert!(consumer.poll_receive(&context, &mut buffer).is_pending());
         assert_eq!(producer.finish_with(b"hello"), Pushed::Taken);
         drop(producer);
         assert_eq!(bell.rings.load(Ordering::SeqCst), 1);
-        context = Context::from_waker(&waker);
         let Poll::Ready(received) = consumer.poll_receive(&context, &mut buffer) else {
             panic!("the answer is there")
         };
@@ -572,7 +572,7 @@ mod tests {
                 let finish = producer.finish();
                 let mut buffer = Vec::new();
                 let end = consumer.try_receive(&mut buffer).unwrap().end;
-                assert_eq!(buffer, &body[..10.min(promised as usize)]);
+                assert_eq!(buffer, &body[..10.min(usize::try_from(promised).unwrap())]);
                 if missing == 0 {
                     assert_eq!((finish, end), (Finish::Whole, End::Complete));
                 } else {
@@ -591,6 +591,17 @@ mod tests {
         assert_eq!(buffer, b"ok");
         producer.fail();
         assert_eq!(consumer.try_receive(&mut buffer).unwrap().end, End::Complete);
+    }
+
+    /// Asking twice for the end must not turn a failed answer into a whole one.
+    #[test]
+    fn short_answer_made_in_one_go_stays_failed() {
+        let (mut producer, mut consumer) = started(Some(4));
+        assert_eq!(producer.finish_with(b"123"), Pushed::Taken);
+        assert_eq!(producer.finish(), Finish::Short { missing: 1 });
+        let mut buffer = Vec::new();
+        assert_eq!(consumer.try_receive(&mut buffer).unwrap().end, End::Failed);
+        assert_eq!(buffer, b"123");
     }
 
     #[test]
@@ -679,7 +690,7 @@ mod tests {
     fn four_megabytes_pass_in_order_within_the_bound() {
         const BYTES: usize = 4 * 1024 * 1024;
         let (mut producer, mut consumer) = started(None);
-        let body: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+        let body: Vec<u8> = (0..BYTES).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let sent = body.clone();
         let maker = thread::spawn(move || {
             for piece in sent.chunks(100_003) {
