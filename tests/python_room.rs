@@ -3,6 +3,8 @@
 //! Python starts once in a process, so this is one test with many chapters. Each chapter states what
 //! PEP 3333 or the room's own contract promises. The applications live in `APPS` below.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use corelane::limits;
 use corelane::python::AppSpec;
 use corelane::python::Busy;

@@ -44,7 +44,7 @@ impl PyRef {
     /// # Safety
     ///
     /// - `object` is NULL with an exception set, or a reference that the caller owns and gives
-    /// away.
+    ///   away.
     pub(super) unsafe fn from_new(object: *mut ffi::PyObject) -> Result<Self, Raised> {
         NonNull::new(object).map(Self).ok_or(Raised(()))
     }
