@@ -130,8 +130,8 @@ pub const RESPONSE_HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Pairs of `start_response` and `write` that an interpreter keeps for further calls. More are
 /// dropped and made anew: only calls that run at the same time need more than one.
 pub const PYTHON_SPARE_CALLABLES_MAX: usize = 64;
-/// Characters of a line that an application writes to `wsgi.errors` without ending it. Over it the
-/// line is logged as it is.
+/// Characters of a line that an application writes to `wsgi.errors`. A longer one is logged in
+/// pieces, whether the application has ended it or not.
 pub const ERROR_LINE_CHARS_MAX: usize = 16 * 1024;
 /// Bytes of a Python thread's stack, of which only the touched pages take memory. CPython 3.13
 /// counts nested C calls, and its count fits the usual 8 MiB, not the 2 MiB of a Rust thread.

@@ -3,6 +3,8 @@
 //! Python starts once in a process, so this is one test with many chapters. Each chapter states
 //! what PEP 3333 or the room's own contract promises. The applications live in `APPS` below.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use corelane::limits;
 use corelane::python::AppSpec;
 use corelane::python::Busy;
@@ -102,6 +104,15 @@ def write_much(environ, start_response):
     for at in range(40):
         write(bytes([at]) * 50_000)
     return [b"end"]
+
+def write_endless(environ, start_response):
+    write = start_response("200 OK", PLAIN)
+    try:
+        while True:
+            write(b"w" * 65536)
+    except BaseException as error:
+        STATE["write_ended"] = type(error).__name__
+        raise
 
 def exc_info_before(environ, start_response):
     start_response("200 OK", PLAIN)
@@ -247,6 +258,10 @@ def length_short(environ, start_response):
     start_response("200 OK", [("Content-Length", "10")])
     return iter([b"1234"])
 
+def short_list(environ, start_response):
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"123"]
+
 def length_over(environ, start_response):
     start_response("200 OK", [("Content-Length", "4")])
     return Closing("over", [b"12", b"3456", b"78", b"9"])
@@ -298,6 +313,7 @@ def errors(environ, start_response):
     environ["wsgi.errors"].writelines(["line\n", "rest \udc80"])
     environ["wsgi.errors"].flush()
     environ["wsgi.errors"].close()
+    environ["wsgi.errors"].write("U" * 40_000 + "\n")
     start_response("200 OK", PLAIN)
     return [b"logged"]
 
@@ -469,6 +485,7 @@ fn python_room() {
         let builder = thread::Builder::new().stack_size(limits::PYTHON_STACK_BYTES);
         builder.spawn_scoped(scope, lane).unwrap();
     });
+    hanging_exit_handler(&runtime, folder.path());
     let exits = fs::read_to_string(folder.path().join("exits")).unwrap();
     assert_eq!(exits, "exit\n".repeat(3), "each stopped interpreter ran its exit handlers once");
     log.check();
@@ -502,7 +519,8 @@ impl Log {
     fn check(&self) {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let expected = [
-            "method=\"GET\" target=\"/raises\"",
+            "GET /raises: the application failed\nTraceback (most recent call last):\n",
+            "GET /short_list: the application gave 1 bytes less than Content-Length",
             "raise KeyError(\"boom\")\nKeyError: 'boom'",
             "SystemExit: 3",
             "KeyboardInterrupt",
@@ -529,7 +547,9 @@ impl Log {
             "wsgi.errors: half line\n",
             "wsgi.errors: rest \\udc80\n",
             "wsgi.errors: validated\n",
+            &format!("wsgi.errors: {}\n", "U".repeat(limits::ERROR_LINE_CHARS_MAX)),
         ];
+        assert!(!text.contains("BrokenPipeError"), "a client that goes is no fault:\n{text}");
         for line in expected {
             let count = text.matches(line).count();
             assert!(count >= 3, "{count} of at least 3 times in the log: {line:?}\n{text}");
@@ -649,6 +669,17 @@ fn targets(runtime: &Runtime, folder: &Path) {
     }
 }
 
+/// An exit handler that hangs does not hold up the end for longer than the deadline.
+fn hanging_exit_handler(runtime: &Runtime, folder: &Path) {
+    let app = "import atexit, threading\natexit.register(threading.Event().wait)\n\
+        def app(environ, start_response): pass\n";
+    fs::write(folder.join("hangs.py"), app).unwrap();
+    let gateway = Gateway::start(runtime, &spec(folder, "hangs", 1), PLACE).unwrap();
+    let deadline = Instant::now() + Duration::from_millis(100);
+    gateway.stop(deadline);
+    assert!(Instant::now() >= deadline, "the handler did not hang");
+}
+
 async fn companion_lane(runtime: &Runtime, folder: &Path, lane: usize) {
     let core = core_affinity::get_core_ids().and_then(|cores| cores.first().copied());
     let place = Place { lane, core };
@@ -663,6 +694,7 @@ async fn companion_lane(runtime: &Runtime, folder: &Path, lane: usize) {
     threads(&client, lane).await;
     back_pressure(&client).await;
     write_waits(&client).await;
+    write_meets_its_end(&client).await;
     queue_full(&client).await;
     gateway.stop(Instant::now() + Duration::from_secs(20));
 }
@@ -751,6 +783,8 @@ async fn faults(client: &Client<'_>) {
 async fn lengths(client: &Client<'_>) {
     let short = client.fetch("/length_short").await;
     assert_eq!((short.text(), short.end), ("1234", End::Failed));
+    let short = client.fetch("/short_list").await;
+    assert_eq!((short.text(), short.end), ("123", End::Failed));
     let over = client.fetch("/length_over").await;
     assert_eq!((over.text(), over.end), ("1234", End::Complete));
     client.await_closed("over").await;
@@ -770,7 +804,7 @@ async fn environ(client: &Client<'_>, lane: usize, multithread: bool) {
         Cookie: a=1\r\ncookie: b=2\r\nAccept: text/html\r\nX-Odd: 1\r\nACCEPT: text/plain\r\n\
         x-odd: 2\r\nX_Odd: evil\r\nUser-Agent: caf\u{e9}\r\nContent-Type: text/x\r\n\
         Content-Length: 3";
-    let head: Vec<u8> = head.chars().map(|character| character as u8).collect();
+    let head: Vec<u8> = head.chars().map(|character| u8::try_from(character).unwrap()).collect();
     let head = [&head[..], b"\r\n\r\n"].concat();
     let body = RequestBody::Memory(b"abc".to_vec());
     let peer = "[::ffff:192.0.2.7]:4711".parse().unwrap();
@@ -845,7 +879,7 @@ async fn bodies(client: &Client<'_>) {
     let answer = client.send(&head, in_file(text)).await;
     assert_eq!(answer.text(), expected);
 
-    let megabyte: Vec<u8> = (0..1_000_000).map(|at| (at % 7) as u8).collect();
+    let megabyte: Vec<u8> = (0..1_000_000).map(|at| u8::try_from(at % 7).unwrap()).collect();
     let sum: u64 = megabyte.iter().map(|byte| u64::from(*byte)).sum();
     let head = "POST /body_sum HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked";
     let answer = client.send(head, in_file(&megabyte)).await;
@@ -932,6 +966,15 @@ async fn write_waits(client: &Client<'_>) {
     }
 }
 
+/// The client goes while `write()` waits for it: BrokenPipeError there, and no fault in the log.
+async fn write_meets_its_end(client: &Client<'_>) {
+    let mut reply = client.begin("/write_endless");
+    assert_eq!(reply.receive(&mut Vec::new()).await.end, End::More);
+    drop(reply);
+    let ended = "\"write_ended\": \"BrokenPipeError\"";
+    client.await_state("write_ended", |state| state.contains(ended)).await;
+}
+
 async fn queue_full(client: &Client<'_>) {
     let mut replies = Vec::new();
     let busy = loop {
@@ -963,6 +1006,11 @@ async fn interleaved(client: &Client<'_>) {
     assert_eq!(second, b"late");
     drop(one);
     client.await_closed("stream").await;
+    // Nothing can wait for the client here, so there is a bound.
+    let endless = client.fetch("/write_endless").await;
+    assert_eq!((endless.body.len(), endless.end), (limits::INLINE_WRITE_BYTES_MAX, End::Failed));
+    let ended = "\"write_ended\": \"RuntimeError\"";
+    client.await_state("write_ended", |state| state.contains(ended)).await;
     let much = client.fetch("/write_much").await;
     assert_eq!((much.body.len(), much.end), (40 * 50_000 + 3, End::Complete));
 }

@@ -245,8 +245,8 @@ impl Facts {
         }
     }
 
-    /// The exchange that the lifecycle decides about. The lane's phase is asked for when the head is
-    /// made: it may have changed while the application worked.
+    /// The exchange that the lifecycle decides about. The lane's phase is asked for when the head
+    /// is made: it may have changed while the application worked.
     pub(super) const fn exchange(
         &self,
         phase: Phase,

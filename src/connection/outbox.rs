@@ -94,8 +94,8 @@ async fn unless_full(socket: &Socket, watch: &Watch, error: &io::Error) -> Resul
     }
 }
 
-/// Waits until the socket has room. Other connections of the lane have their turn meanwhile, also when
-/// there is room at once.
+/// Waits until the socket has room. Other connections of the lane have their turn meanwhile, also
+/// when there is room at once.
 ///
 /// # Errors
 ///

@@ -83,14 +83,16 @@ impl Application {
         let adopted =
             attached.text(name).and_then(|name| attached.call(&self.adopt_thread, [&name]));
         if let Err(raised) = adopted {
-            tracing::warn!("a Python thread has no name: {}", attached.describe(raised));
+            let exception = attached.describe(raised);
+            tracing::warn!("a Python thread has no name: {exception}");
         }
     }
 
     /// Runs the interpreter's exit handlers and flushes its standard streams.
     pub(super) fn finish(&self, attached: &Attached) {
         if let Err(raised) = attached.call(&self.finish, []) {
-            tracing::error!("Python's exit handlers failed: {}", attached.describe(raised));
+            let exception = attached.describe(raised);
+            tracing::error!("Python's exit handlers failed: {exception}");
         }
     }
 }

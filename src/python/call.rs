@@ -17,6 +17,7 @@ use crate::python::object::PyRef;
 use crate::python::object::Raised;
 use crate::python::start_response::Answer;
 use crate::python::start_response::Callables;
+use crate::python::start_response::Client;
 use crate::python::start_response::Patience;
 use crate::request::Method;
 use crate::response::stream::Finish;
@@ -29,7 +30,8 @@ use crate::response::stream::RoomWait;
 #[derive(Debug)]
 pub(super) struct Call {
     application: SharedApplication,
-    request_head: Vec<u8>,
+    /// Without its body, which the environ has.
+    request: WsgiRequest,
     callables: Callables,
     /// What the application returned, when it may have a `close()`.
     closable: Option<PyRef>,
@@ -72,6 +74,7 @@ impl Call {
         producer: Producer,
         patience: Patience,
     ) -> Option<Self> {
+        debug_assert!(!attached.has_raised(), "an exception of an earlier call is still set");
         let shared = application.get(attached);
         let callables = match shared.callables.take(attached, Answer { producer, patience }) {
             Ok(callables) => callables,
@@ -90,15 +93,13 @@ impl Call {
         let body = std::mem::replace(&mut request.body, RequestBody::Empty);
         let mut call = Self {
             application,
-            request_head: Vec::new(),
+            request,
             callables,
             closable: None,
             pieces: Pieces::Ended,
             pending: None,
         };
-        let called = call.run(attached, &request, body);
-        call.request_head = request.head;
-        if let Err(raised) = called {
+        if let Err(raised) = call.run(attached, body) {
             call.fail(attached, "the application failed", raised);
         }
         Some(call)
@@ -136,16 +137,13 @@ impl Call {
             self.close(attached, &closable);
         }
         self.application.get(attached).callables.give_back(attached, self.callables);
+        debug_assert!(!attached.has_raised(), "a call ends with an exception set");
     }
 
-    fn run(
-        &mut self,
-        attached: &Attached,
-        request: &WsgiRequest,
-        body: RequestBody,
-    ) -> Result<(), Raised> {
-        let shared = self.application.get(attached);
-        let environ = shared.environ.make(attached, request, body)?;
+    fn run(&mut self, attached: &Attached, body: RequestBody) -> Result<(), Raised> {
+        let application = self.application;
+        let shared = application.get(attached);
+        let environ = shared.environ.make(attached, &self.request, body)?;
         if environ.method == Method::Head {
             self.callables.with(attached, Producer::expect_no_body);
         }
@@ -268,19 +266,25 @@ impl Call {
             None | Some(Finish::Whole) => {}
             Some(Finish::Short { missing }) => {
                 let what = format!("the application gave {missing} bytes less than Content-Length");
-                errors::log_fault(&self.request_head, &what);
+                errors::log_fault(&self.request.head, &what);
             }
             Some(Finish::Headless) => {
                 let what = "the application's answer ended, and it never called start_response()";
-                errors::log_fault(&self.request_head, what);
+                errors::log_fault(&self.request.head, what);
             }
         }
         Step::Ended
     }
 
     fn fail(&mut self, attached: &Attached, what: &str, raised: Raised) {
-        let format = &self.application.get(attached).format_exception;
-        errors::log_raised(attached, format, &self.request_head, what, raised);
+        if self.callables.client(attached) == Client::Gone {
+            // Our own BrokenPipeError in all likelihood: clients go, and nobody is at fault.
+            let exception = attached.describe(raised);
+            tracing::debug!("{what} after its client had gone: {exception}");
+        } else {
+            let format = &self.application.get(attached).format_exception;
+            errors::log_raised(attached, format, &self.request.head, what, raised);
+        }
         self.pieces = Pieces::Ended;
         if let Some(producer) = self.callables.end(attached) {
             producer.fail();
@@ -294,7 +298,7 @@ impl Call {
             .and_then(|close| close.map(|close| attached.call(&close, [])).transpose());
         if let Err(raised) = closed {
             let (format, what) = (&shared.format_exception, "close() of the answer failed");
-            errors::log_raised(attached, format, &self.request_head, what, raised);
+            errors::log_raised(attached, format, &self.request.head, what, raised);
         }
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn log_fault(request_head: &[u8], what: &str) {
     let mut slots = head::header_slots();
     match head::parse(request_head, &mut slots) {
         Parsed::Complete(request) => {
+            // The request stands first, before a traceback of many lines.
             error!("{} {}: {what}", request.method_name, request.raw_target);
         }
         _ => error!("{what}"),

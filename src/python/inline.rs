@@ -105,8 +105,8 @@ impl InlineReply {
             }
             if let Step::Went = self.step() {
                 // An application may yield empty pieces for ever; the lane's other tasks go first.
-                // (After a piece with bytes whoever sends it gives them their turn.) Merely yielding would
-                // not submit their operations.
+                // (After a piece with bytes whoever sends it gives them their turn.) Merely
+                // yielding would not submit their operations.
                 if let Some(received) = self.consumer.try_receive(buffer) {
                     self.end = received.end;
                     return received;

@@ -162,6 +162,7 @@ pub struct Reply {
     source: Source,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for each inline call")]
 #[derive(Debug)]
 enum Source {
     Companion(Consumer),

@@ -471,7 +471,9 @@ impl Attached {
         self.take_raised()
     }
 
-    /// One line about an exception, which is taken off this thread: its type's name.
+    /// One line about an exception, which is taken off this thread: its type's name. Not to be
+    /// called within the arguments of a log event: they are not evaluated when its level is off,
+    /// and the exception would be met by the next call.
     pub(super) fn describe(&self, raised: Raised) -> String {
         self.take(raised).map(|exception| self.type_name(&exception)).unwrap_or_default()
     }
@@ -482,11 +484,16 @@ impl Attached {
         NonNull::new(exception).map(PyRef) // new reference
     }
 
-    /// After a call that gives NULL for "nothing" as well as for "raised".
-    fn no_value_or_raised<T>(&self) -> Result<Option<T>, Raised> {
+    /// Whether an exception is set on this thread.
+    pub(super) fn has_raised(&self) -> bool {
         // SAFETY: attached; borrowed reference or NULL.
         let raised = unsafe { ffi::PyErr_Occurred() };
-        if raised.is_null() { Ok(None) } else { Err(Raised(())) }
+        !raised.is_null()
+    }
+
+    /// After a call that gives NULL for "nothing" as well as for "raised".
+    fn no_value_or_raised<T>(&self) -> Result<Option<T>, Raised> {
+        if self.has_raised() { Err(Raised(())) } else { Ok(None) }
     }
 }
 

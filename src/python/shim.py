@@ -218,10 +218,10 @@ class ErrorsStream(io.TextIOBase):
             raise TypeError(f"wsgi.errors takes str, not {type(text).__name__}")
         *lines, rest = (getattr(self._open_line, "text", "") + text).split("\n")
         for line in lines:
-            log_line(printable(line))
-        while len(rest) > ERROR_LINE_CHARS_MAX:
-            log_line(printable(rest[:ERROR_LINE_CHARS_MAX]))
-            rest = rest[ERROR_LINE_CHARS_MAX:]
+            log_in_pieces(line)
+        if len(rest) > ERROR_LINE_CHARS_MAX:
+            log_in_pieces(rest)
+            rest = ""
         self._open_line.text = rest
         return len(text)
 
@@ -234,6 +234,12 @@ class ErrorsStream(io.TextIOBase):
     def close(self):
         """It is the server's: an application cannot close it."""
         self.flush()
+
+
+def log_in_pieces(line):
+    """Logs a line, which is cut where it is longer than a log line may be."""
+    for start in range(0, len(line) or 1, ERROR_LINE_CHARS_MAX):
+        log_line(printable(line[start : start + ERROR_LINE_CHARS_MAX]))
 
 
 def format_exception(exception):

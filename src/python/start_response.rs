@@ -49,9 +49,19 @@ pub(super) type Slot = RefCell<Option<Running>>;
 #[derive(Debug)]
 pub(super) struct Running {
     answer: Answer,
+    client: Client,
     /// Returned by `start_response`. Here and not in the capsule, so that it is no reference cycle
     /// when the call is over.
     write: PyRef,
+}
+
+/// Whether the application has been told that nobody reads its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// It has not.
+    There,
+    /// `write()` has raised BrokenPipeError.
+    Gone,
 }
 
 /// The callables of one call. See [`Callables::end`].
@@ -76,7 +86,8 @@ impl Pool {
             Some(callables) => callables,
             None => Callables::new(attached)?,
         };
-        let running = Running { answer, write: attached.share(&callables.write) };
+        let running =
+            Running { answer, client: Client::There, write: attached.share(&callables.write) };
         let slot = native::slot(attached, &callables.capsule)?;
         if let Ok(mut slot) = slot.try_borrow_mut() {
             *slot = Some(running);
@@ -120,6 +131,12 @@ impl Callables {
         act: impl FnOnce(&mut Producer) -> T,
     ) -> Option<T> {
         with_running(attached, &self.capsule, |running| act(&mut running.answer.producer))
+    }
+
+    /// What the application knows of its client. There, when the call has ended.
+    pub(super) fn client(&self, attached: &Attached) -> Client {
+        let client = with_running(attached, &self.capsule, |running| running.client);
+        client.unwrap_or(Client::There)
     }
 
     /// Ends the call for the callables: from now on they raise. Gives the answer's producer.
@@ -188,6 +205,7 @@ pub(super) fn write(attached: &mut Attached, capsule: &PyRef, piece: &PyRef) -> 
                 return Err(attached.raise(Exception::Value, text));
             }
             (Pushed::Gone, _) => {
+                with_running(attached, capsule, |running| running.client = Client::Gone);
                 return Err(attached.raise(Exception::BrokenPipe, "the client has gone"));
             }
         }

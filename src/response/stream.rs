@@ -414,7 +414,7 @@ impl State {
             return Finish::Headless;
         }
         match self.bytes_left {
-            Some(missing) if missing > 0 && self.end == End::More => {
+            Some(missing) if missing > 0 => {
                 self.end = End::Failed;
                 Finish::Short { missing }
             }
@@ -539,16 +539,15 @@ mod tests {
 
     #[test]
     fn answer_made_in_one_go_wakes_once() {
-        let (mut producer, mut consumer) = started(None);
+        let (mut producer, consumer) = started(None);
         let bell = bell();
         let waker = Waker::from(Arc::clone(&bell));
-        let mut context = Context::from_waker(&waker);
+        let context = Context::from_waker(&waker);
         let mut buffer = Vec::new();
         assert!(consumer.poll_receive(&context, &mut buffer).is_pending());
         assert_eq!(producer.finish_with(b"hello"), Pushed::Taken);
         drop(producer);
         assert_eq!(bell.rings.load(Ordering::SeqCst), 1);
-        context = Context::from_waker(&waker);
         let Poll::Ready(received) = consumer.poll_receive(&context, &mut buffer) else {
             panic!("the answer is there")
         };
@@ -573,7 +572,7 @@ mod tests {
                 let finish = producer.finish();
                 let mut buffer = Vec::new();
                 let end = consumer.try_receive(&mut buffer).unwrap().end;
-                assert_eq!(buffer, &body[..10.min(promised as usize)]);
+                assert_eq!(buffer, &body[..10.min(usize::try_from(promised).unwrap())]);
                 if missing == 0 {
                     assert_eq!((finish, end), (Finish::Whole, End::Complete));
                 } else {
@@ -592,6 +591,17 @@ mod tests {
         assert_eq!(buffer, b"ok");
         producer.fail();
         assert_eq!(consumer.try_receive(&mut buffer).unwrap().end, End::Complete);
+    }
+
+    /// Asking twice for the end must not turn a failed answer into a whole one.
+    #[test]
+    fn short_answer_made_in_one_go_stays_failed() {
+        let (mut producer, mut consumer) = started(Some(4));
+        assert_eq!(producer.finish_with(b"123"), Pushed::Taken);
+        assert_eq!(producer.finish(), Finish::Short { missing: 1 });
+        let mut buffer = Vec::new();
+        assert_eq!(consumer.try_receive(&mut buffer).unwrap().end, End::Failed);
+        assert_eq!(buffer, b"123");
     }
 
     #[test]
@@ -680,7 +690,7 @@ mod tests {
     fn four_megabytes_pass_in_order_within_the_bound() {
         const BYTES: usize = 4 * 1024 * 1024;
         let (mut producer, mut consumer) = started(None);
-        let body: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+        let body: Vec<u8> = (0..BYTES).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let sent = body.clone();
         let maker = thread::spawn(move || {
             for piece in sent.chunks(100_003) {

@@ -34,6 +34,7 @@ use crate::config::Settings;
 use crate::limits::EXIT_HANDLERS_TIME_MAX;
 use crate::limits::IMPORT_NOTICE_TIME;
 use crate::limits::LANES_MAX;
+use crate::limits::PYTHON_STACK_BYTES;
 use crate::python;
 use crate::server::lane::Command;
 use crate::server::lane::Lane;
@@ -152,6 +153,8 @@ fn start_lanes(
         let hear = hear.clone();
         thread::Builder::new()
             .name(format!("corelane-{index}"))
+            // With `--threads 0` Python runs here, and its recursion limit counts on this much.
+            .stack_size(PYTHON_STACK_BYTES)
             .spawn(move || live(plan, &hear))
             .map_err(StartupError::Runtime)?;
     }
