@@ -256,10 +256,7 @@ mod tests {
         written.map(|written| written.value)
     }
 
-    #[test]
-    fn every_key_is_read() {
-        let file = parse(
-            r#"
+    const EVERY_KEY: &str = r#"
 bind = ["0.0.0.0:80", "[::]:81"]
 lanes = 4
 io = "epoll"
@@ -292,9 +289,11 @@ fallback = "app:shop"
 [[site.route]]
 path = "/"
 app = "app:shop"
-"#,
-        )
-        .unwrap();
+"#;
+
+    #[test]
+    fn every_key_is_read() {
+        let file = parse(EVERY_KEY).unwrap();
         let options = file.options;
         let binds: Vec<Bind> = options.binds.iter().map(|bind| bind.value).collect();
         let tcp = |text: &str| Bind::Tcp(text.parse().unwrap());
@@ -364,12 +363,14 @@ app = "app:shop"
             (
                 "gzip = true",
                 "1: unknown key \"gzip\" at the top of the file: known keys are bind, lanes, io, \
-                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, site",
+                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, \
+                 site",
             ),
             (
                 "zz = 1\naa = 2",
                 "1: unknown key \"zz\" at the top of the file: known keys are bind, lanes, io, \
-                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, site",
+                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, \
+                 site",
             ),
             (
                 "[app.shop]\ntarget = \"a\"\nthread = 4",
@@ -410,19 +411,23 @@ app = "app:shop"
         for (text, expected) in [
             (
                 "bind = 8000",
-                "1: bind: must be a list of texts, but is an integer: write bind = [\"127.0.0.1:8000\"]",
+                "1: bind: must be a list of texts, but is an integer: write bind = \
+                 [\"127.0.0.1:8000\"]",
             ),
             (
                 "bind = [\n\"8000\",\n8001]",
-                "3: bind: must be a list of texts, but is an integer: write bind = [\"127.0.0.1:8000\"]",
+                "3: bind: must be a list of texts, but is an integer: write bind = \
+                 [\"127.0.0.1:8000\"]",
             ),
             (
                 "lanes = true",
-                "1: lanes: must be a text or a number, but is a boolean: write lanes = \"auto\" or lanes = 4",
+                "1: lanes: must be a text or a number, but is a boolean: write lanes = \"auto\" \
+                 or lanes = 4",
             ),
             (
                 "keep_alive = 1.5",
-                "1: keep_alive: must be a text or a number, but is a float: write keep_alive = \"75s\"",
+                "1: keep_alive: must be a text or a number, but is a float: write keep_alive = \
+                 \"75s\"",
             ),
             (
                 "log_level = []",
@@ -436,11 +441,13 @@ app = "app:shop"
             ),
             (
                 "[[app]]",
-                "1: app: must be a table, but is a list: write [app.NAME] with a name of your choice",
+                "1: app: must be a table, but is a list: write [app.NAME] with a name of your \
+                 choice",
             ),
             (
                 "[app]\ntarget = \"a\"",
-                "2: app.target: must be a table, but is a text: write [app.NAME] with a name of your \
+                "2: app.target: must be a table, but is a text: write [app.NAME] with a name of \
+                 your \
                  choice",
             ),
             (
@@ -466,7 +473,8 @@ app = "app:shop"
             ),
             (
                 "lanes = 0x1_0000",
-                "1: lanes: \"65536\" is not a number of lanes: write a number from 1 to 256, or auto",
+                "1: lanes: \"65536\" is not a number of lanes: write a number from 1 to 256, or \
+                 auto",
             ),
             (
                 "lanes = 99999999999999999999",

@@ -313,12 +313,7 @@ mod tests {
 
     const ROUTE: &str = "[[site]]\n[[site.route]]\n";
 
-    #[test]
-    fn names_become_indexes_and_paths_absolute() {
-        let folder = folder();
-        let served = served(
-            &folder,
-            r#"
+    const TWO_SITES: &str = r#"
 [app.idle]
 target = "idle"
 [app.blog]
@@ -347,9 +342,12 @@ app = "blog"
 [[site.route]]
 path = "/shop"
 app = "shop"
-"#,
-        )
-        .unwrap();
+"#;
+
+    #[test]
+    fn names_become_indexes_and_paths_absolute() {
+        let folder = folder();
+        let served = served(&folder, TWO_SITES).unwrap();
         let root = folder.path();
         let app = |name: &str, target: &str, chdir| App {
             name: name.to_owned(),
@@ -476,11 +474,15 @@ app = "shop"
                 "6: path: \"/\" already has a route (line 3): remove one of the two",
             ),
             (
-                format!("{ROUTE}path = \"/\"\nfiles = \"lib\"\n{ROUTE}path = \"/\"\nfiles = \"lib\""),
+                format!(
+                    "{ROUTE}path = \"/\"\nfiles = \"lib\"\n{ROUTE}path = \"/\"\nfiles = \
+                 \"lib\""
+                ),
                 "5: a second [[site]] without hosts (line 1 has none either): add hosts",
             ),
             (
-                "[[site]]\nhosts = [\"a.b\", \"A.b.\"]\n[[site.route]]\npath = \"/\"\nfiles = \"lib\""
+                "[[site]]\nhosts = [\"a.b\", \"A.b.\"]\n[[site.route]]\npath = \"/\"\nfiles = \
+                 \"lib\""
                     .to_owned(),
                 "2: hosts: \"a.b\" already belongs to a site (line 2): remove one of the two",
             ),

@@ -157,6 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_is_given_once_for_all_applications() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment::new(folder.path(), &[("VIRTUAL_ENV", "gone")]);
+        let mut warnings = Vec::new();
+        for app in ["one", "two"] {
+            let chdir = folder.path().join(app);
+            assert_eq!(find(None, &environment, &chdir, &mut warnings), Ok(None));
+        }
+        assert_eq!(warnings, [Warning::StaleVirtualEnv(folder.path().join("gone"))]);
+    }
+
+    #[test]
     fn a_found_one_of_another_python_is_ignored_with_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         let venv = make(&folder.path().join("app/.venv"), "version = 3.1.4\n");
