@@ -311,6 +311,8 @@ mod tests {
     use super::*;
     use std::fs;
     use std::net::Ipv4Addr;
+    use std::sync::Arc;
+    use std::sync::Mutex;
     use std::sync::mpsc;
 
     const NOVEMBER: u64 = 1_795_237_975; // 2026-11-21 05:12:55 UTC
@@ -540,18 +542,49 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_failed_write_does_not_end_the_log() {
-        let (sender, written) = mpsc::channel();
-        let writer = Writer::start_with(Full(sender, 2), TimeZone::UTC).unwrap();
-        let mut log = writer.lane();
-        for status in [201, 202, 203] {
-            log.line(&Entry { status, ..entry() });
-            log.flush();
+    /// What the error log got, as text.
+    #[derive(Clone, Default)]
+    struct ErrorLog(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for ErrorLog {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
         }
-        writer.stop();
-        let lines: Vec<Vec<u8>> = written.try_iter().collect();
-        assert_eq!(lines, [text(&Entry { status: 203, ..entry() }).into_bytes()]);
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_failed_write_does_not_end_the_log_and_lines_not_written_are_reported() {
+        let error_log = ErrorLog::default();
+        let maker = error_log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || maker.clone())
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .finish();
+        let (queue, messages) = bounded(8);
+        for (number, dropped_count) in [(b'1', 0), (b'2', 0), (b'3', 7), (b'4', 0)] {
+            let lines = Message::Lines { bytes: vec![number], line_count: 5, dropped_count };
+            queue.send(lines).unwrap();
+        }
+        queue.send(Message::Stop).unwrap();
+        let (sender, written) = mpsc::channel();
+        tracing::subscriber::with_default(subscriber, || {
+            write_all_messages(Full(sender, 2), &messages);
+        });
+        assert_eq!(written.try_iter().collect::<Vec<_>>(), [b"3", b"4"]);
+        let said = String::from_utf8(error_log.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            said.lines().map(str::trim_start).collect::<Vec<_>>(),
+            [
+                "WARN access log: cannot write: no storage space",
+                "WARN access log: 7 lines dropped: the output is too slow",
+                "WARN access log: writing again, 10 lines lost",
+            ]
+        );
     }
 
     #[test]

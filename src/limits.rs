@@ -165,6 +165,9 @@ pub const ACCESS_LOG_STOP_TIME_MAX: Duration = Duration::from_secs(2);
 pub const HOST_BYTES_MAX: usize = 253;
 /// Bytes of a configuration file. Over it the start is refused: it is some other file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes of a pyvenv.cfg that are looked at. What is over it is not read: the file has five short
+/// lines.
+pub const PYVENV_CFG_BYTES_MAX: u64 = 64 * 1024;
 /// The longest time that an operator may set. Over it the start is refused: a slip of the unit.
 pub const OPERATOR_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest request body that an operator may allow. Over it the start is refused.

@@ -100,9 +100,9 @@ impl Router {
     /// The route that owns `path` on `host`, or None: an unknown host without a site for every
     /// host, or a path that no route of the site owns.
     ///
-    /// `host` is the value of the Host field or the authority of an absolute-form target: a port, a
-    /// trailing dot and the case of letters do not count (RFC 9110 section 4.2.3). `path` is
-    /// decoded, with its dot segments resolved. The site is chosen first, by the whole name, else
+    /// `host` is the value of the Host field or the authority of an absolute-form target: a port,
+    /// a trailing dot and the case of letters do not count (RFC 9110 section 4.2.3). `path` is
+    /// decoded, with its dot segments resolved. The site is chosen first: by the whole name, else
     /// by the longest wildcard, else the one without hosts; then the longest prefix in it. A site
     /// is never left for another one because it has no route for the path.
     #[must_use]

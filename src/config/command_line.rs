@@ -182,3 +182,177 @@ fn parse_each<T>(
 ) -> Result<Vec<Written<T>>, Mistake> {
     texts.into_iter().map(|text| text.parse(|text| parse(text))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::AccessLog;
+    use crate::config::settings::Io;
+    use crate::config::settings::Lanes;
+    use crate::config::settings::LogLevel;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    fn read(words: &[&str], variables: &[(&str, &str)]) -> Result<CommandLine, String> {
+        let arguments = Arguments::from_words(["corelane"].iter().chain(words)).unwrap();
+        let environment = Environment::new(Path::new("/srv"), variables);
+        CommandLine::new(arguments, &environment).map_err(|mistake| mistake.to_string())
+    }
+
+    /// Each option with the flag, its variable, a value for each of them, and how to read it.
+    type Reader = fn(&CommandLine) -> String;
+    const OPTIONS: &[(&str, &str, &str, &str, Reader)] = &[
+        ("--workers", "CORELANE_WORKERS", "2", "3", |line| {
+            match line.options.lanes.as_ref().unwrap().value {
+                Lanes::Exactly(count) => count.to_string(),
+                Lanes::Auto => "auto".to_owned(),
+            }
+        }),
+        ("--threads", "CORELANE_THREADS", "0", "9", |line| {
+            line.app_options.threads.as_ref().unwrap().value.to_string()
+        }),
+        ("--keep-alive", "CORELANE_KEEP_ALIVE", "10", "20", |line| {
+            line.options.keep_alive.as_ref().unwrap().value.as_secs().to_string()
+        }),
+        ("--graceful-timeout", "CORELANE_GRACEFUL_TIMEOUT", "0", "20", |line| {
+            line.options.graceful_timeout.as_ref().unwrap().value.as_secs().to_string()
+        }),
+        ("--limit-request-body", "CORELANE_LIMIT_REQUEST_BODY", "10", "20", |line| {
+            line.options.body_bytes_max.as_ref().unwrap().value.to_string()
+        }),
+        ("--access-logfile", "CORELANE_ACCESS_LOGFILE", "/a", "/b", |line| {
+            match &line.options.access_log.as_ref().unwrap().value {
+                AccessLog::File(path) => path.display().to_string(),
+                other => format!("{other:?}"),
+            }
+        }),
+        ("--log-level", "CORELANE_LOG_LEVEL", "debug", "trace", |line| {
+            line.options.log_level.as_ref().unwrap().value.name().to_owned()
+        }),
+        ("--io", "CORELANE_IO", "epoll", "uring", |line| {
+            match line.options.io.as_ref().unwrap().value {
+                Io::Auto => "auto",
+                Io::Uring => "uring",
+                Io::Epoll => "epoll",
+            }
+            .to_owned()
+        }),
+        ("--config", "CORELANE_CONFIG", "a.toml", "b.toml", |line| {
+            line.config.as_ref().unwrap().value.clone()
+        }),
+        ("--chdir", "CORELANE_CHDIR", "/a", "/b", |line| {
+            line.app_options.chdir.as_ref().unwrap().value.display().to_string()
+        }),
+        ("--venv", "CORELANE_VENV", "/a", "/b", |line| {
+            line.app_options.venv.as_ref().unwrap().value.display().to_string()
+        }),
+        ("--pythonpath", "CORELANE_PYTHONPATH", "/a", "/b", |line| {
+            line.app_options.pythonpath.as_ref().unwrap().value[0].display().to_string()
+        }),
+        ("--bind", "CORELANE_BIND", "127.0.0.1:1", "127.0.0.1:2", |line| {
+            line.options.binds[0].value.to_string()
+        }),
+        ("--static", "CORELANE_STATIC", "/a=b", "/c=d", |line| {
+            let route = &line.serve.as_ref().unwrap().1.routes[0];
+            let WrittenDestination::Files { folder, .. } = &route.destination else {
+                panic!("--static leads to files");
+            };
+            let folder = folder.value.strip_prefix("/srv").unwrap();
+            format!("{}={}", route.path.value, folder.display())
+        }),
+    ];
+
+    #[test]
+    fn a_flag_goes_before_its_variable() {
+        for (flag, variable, typed, set, value) in OPTIONS {
+            let both = read(&[flag, typed], &[(variable, set)]).unwrap();
+            assert_eq!(value(&both), *typed, "{flag}");
+            let alone = read(&[], &[(variable, set)]).unwrap();
+            assert_eq!(value(&alone), *set, "{variable}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_names_the_flag_or_the_variable() {
+        let sentence = "\"x\" is not a number of lanes: write a number from 1 to 256, or auto";
+        for (words, variables, place) in [
+            (&["-w", "x"][..], &[][..], "--workers"),
+            (&[], &[("CORELANE_WORKERS", "x")], "CORELANE_WORKERS"),
+            (&[], &[("WEB_CONCURRENCY", "x")], "WEB_CONCURRENCY"),
+        ] {
+            assert_eq!(read(words, variables).unwrap_err(), format!("{place}: {sentence}"));
+        }
+        for (words, expected) in [
+            (
+                &["--static", "public"],
+                "--static: \"public\" is not PREFIX=DIR: write one such as /static=./static",
+            ),
+            (
+                &["--static", "/="],
+                "--static: \"/=\" is not PREFIX=DIR: write one such as /static=./static",
+            ),
+            (&["--keep-alive", "0"], "--keep-alive: \"0\" is too short: write 1s or more"),
+        ] {
+            assert_eq!(read(words, &[]).unwrap_err(), expected);
+        }
+        assert_eq!(
+            read(&["app.py"], &[]).unwrap_err(),
+            "APP: \"app.py\" names a file: write the module, app"
+        );
+        assert_eq!(
+            read(&[], &[("CORELANE_APP", "app.py")]).unwrap_err(),
+            "CORELANE_APP: \"app.py\" names a file: write the module, app"
+        );
+    }
+
+    #[test]
+    fn web_concurrency_stands_in_for_workers() {
+        let lanes =
+            |variables: &[_]| read(&[], variables).unwrap().options.lanes.map(|lanes| lanes.value);
+        let web = ("WEB_CONCURRENCY", "2");
+        assert_eq!(lanes(&[web]), Some(Lanes::Exactly(2)));
+        assert_eq!(lanes(&[web, ("CORELANE_WORKERS", "3")]), Some(Lanes::Exactly(3)));
+        assert_eq!(lanes(&[]), None);
+    }
+
+    #[test]
+    fn lists_may_be_repeated_flags_or_one_variable_with_commas() {
+        let addresses = |line: CommandLine| {
+            line.options.binds.iter().map(|bind| bind.value.to_string()).collect::<Vec<_>>()
+        };
+        let expected = ["127.0.0.1:1", "[::]:2"];
+        let flags = read(&["-b", "127.0.0.1:1", "-b", "[::]:2"], &[]).unwrap();
+        assert_eq!(addresses(flags), expected);
+        let variable = read(&[], &[("CORELANE_BIND", "127.0.0.1:1, [::]:2,")]).unwrap();
+        assert_eq!(addresses(variable), expected);
+        let paths = read(&["--pythonpath", "lib, /opt/lib"], &[]).unwrap();
+        let expected: Vec<PathBuf> = vec!["/srv/lib".into(), "/opt/lib".into()];
+        assert_eq!(paths.app_options.pythonpath.unwrap().value, expected);
+    }
+
+    #[test]
+    fn port_is_every_ipv4_address() {
+        let bind = |port| {
+            let environment = Environment::new(Path::new("/"), &[("PORT", port)]);
+            bind_of_port(&environment).map_err(|mistake| mistake.to_string())
+        };
+        let value = bind("8080").unwrap().unwrap().value;
+        assert_eq!(value, Bind::Tcp("0.0.0.0:8080".parse().unwrap()));
+        assert_eq!(bind(""), Ok(None));
+        assert_eq!(
+            bind("tcp://10.0.0.1:80").unwrap_err(),
+            "PORT: \"tcp://10.0.0.1:80\" is not a port: write a number from 0 to 65535"
+        );
+    }
+
+    #[test]
+    fn nothing_typed_is_nothing_written() {
+        let line = read(&[], &[]).unwrap();
+        assert!(line.serve.is_none() && line.config.is_none() && line.options.binds.is_empty());
+        assert!(line.options.io.is_none() && line.options.log_level.is_none());
+        let level = read(&["--log-level", "warning"], &[]).unwrap().options.log_level.unwrap();
+        assert_eq!(level.value, LogLevel::Warn);
+        let time = read(&["--keep-alive", "1m"], &[]).unwrap().options.keep_alive.unwrap();
+        assert_eq!(time.value, Duration::from_secs(60));
+    }
+}

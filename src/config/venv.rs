@@ -9,6 +9,7 @@ use crate::config::mistake::Mistake;
 use crate::config::settings::Warning;
 use crate::config::sites;
 use crate::config::written::Written;
+use crate::limits::PYVENV_CFG_BYTES_MAX;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -16,8 +17,6 @@ use std::path::PathBuf;
 
 /// The version of the Python that this program was built for: `3.13`.
 const OURS: &str = env!("CORELANE_PYTHON_VERSION");
-/// Bytes of a pyvenv.cfg that are looked at. It has five short lines.
-const PYVENV_CFG_BYTES_MAX: u64 = 64 * 1024;
 
 enum Kind {
     /// No pyvenv.cfg.
@@ -154,6 +153,18 @@ mod tests {
         assert_eq!(search(&folder, None, "gone"), (Ok(None), vec![warning.clone()]));
         let beside = make(&folder.path().join("app/.venv"), &ours());
         assert_eq!(search(&folder, None, "gone"), (Ok(Some(beside)), vec![warning]));
+    }
+
+    #[test]
+    fn a_warning_is_given_once_for_all_applications() {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = Environment::new(folder.path(), &[("VIRTUAL_ENV", "gone")]);
+        let mut warnings = Vec::new();
+        for app in ["one", "two"] {
+            let chdir = folder.path().join(app);
+            assert_eq!(find(None, &environment, &chdir, &mut warnings), Ok(None));
+        }
+        assert_eq!(warnings, [Warning::StaleVirtualEnv(folder.path().join("gone"))]);
     }
 
     #[test]
