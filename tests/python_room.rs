@@ -3,6 +3,12 @@
 //! Python starts once in a process, so this is one test with many chapters. Each chapter states
 //! what PEP 3333 or the room's own contract promises. The applications live in `APPS` below.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it saw"
+)]
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use corelane::limits;

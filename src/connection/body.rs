@@ -141,7 +141,7 @@ async fn receive(connection: &mut Connection) -> Result<(), NoBody> {
     let buffer = connection.input.lend();
     let (received, buffer) = connection.socket.receive(buffer, usize::MAX).await;
     connection.input.give_back(buffer);
-    conclude(connection, received).map(drop)
+    conclude(connection, &received).map(drop)
 }
 
 /// Receives at most `bytes_max` bytes behind the body in memory.
@@ -158,15 +158,15 @@ async fn receive_into(
     memory.reserve(step);
     let (received, memory) = connection.socket.receive(memory, wanted.min(BODY_READ_BYTES)).await;
     store.memory = memory;
-    conclude(connection, received).map(|bytes| bytes as u64)
+    conclude(connection, &received).map(|bytes| bytes as u64)
 }
 
-fn conclude(connection: &Connection, received: io::Result<usize>) -> Result<usize, NoBody> {
+fn conclude(connection: &Connection, received: &io::Result<usize>) -> Result<usize, NoBody> {
     connection.watch.stop();
     match received {
         Ok(0) if connection.watch.has_passed() => Err(NoBody::Refused(Reject::BodyTimeout)),
         Ok(0) | Err(_) => Err(NoBody::Ended(Ended::PeerGone)),
-        Ok(bytes) => Ok(bytes),
+        Ok(bytes) => Ok(*bytes),
     }
 }
 

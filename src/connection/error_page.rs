@@ -1,7 +1,5 @@
 //! The body of an answer that corelane words itself: small, correct, and silent about the inside.
 
-use std::fmt::Write;
-
 use crate::connection::service::Service;
 use crate::request::Method;
 use crate::response::Head;
@@ -37,14 +35,10 @@ pub(super) fn encode(
 
 fn page(status: u16) -> String {
     let reason = reason_phrase(status);
-    let mut page = String::with_capacity(320);
-    // Writing to a String cannot fail.
-    let _ = write!(
-        page,
+    format!(
         "<!doctype html><meta charset=utf-8><meta name=color-scheme content=\"light dark\">\
          <title>{status} {reason}</title>\
          <body style=\"font:1rem/1.5 system-ui;max-width:30rem;margin:20vh auto;padding:0 1rem\">\
-         <h1>{status}</h1><p>{reason}</p>\n"
-    );
-    page
+         <h1>{status}</h1><p>{reason}</p>"
+    )
 }

@@ -84,7 +84,7 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
     let access_log = start_access_log(&settings)?;
     let python = start_python(&settings)?;
     let mut lanes =
-        start_lanes(&settings, &cores, access_log.as_ref(), python.as_ref(), hear, events)?;
+        start_lanes(&settings, &cores, access_log.as_ref(), python.as_ref(), &hear, events)?;
     let io = lanes.wait_until_ready()?;
     let addresses: Vec<SocketAddr> =
         bound.iter().filter_map(|group| group.first()).map(Bound::address).collect();
@@ -133,7 +133,7 @@ fn start_lanes(
     cores: &[Option<CoreId>],
     access_log: Option<&Writer>,
     python: Option<&Arc<python::Runtime>>,
-    hear: mpsc::Sender<Event>,
+    hear: &mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
 ) -> Result<Lanes, StartupError> {
     let (commands, _) = watch::channel(Command::Prepare);

@@ -26,7 +26,7 @@ pub struct Entry {
 /// What is at a path.
 pub enum Kind {
     /// A regular file.
-    File(File),
+    File(Box<File>),
     /// A folder with an index, asked for without its slash.
     Folder,
     /// Nothing that may be served.

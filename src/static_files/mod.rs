@@ -91,7 +91,12 @@ pub async fn look(
                     Loaded::Content(content) => {
                         let media_type = media_type::of(&name);
                         let cache_control = files.cache_control.as_deref();
-                        Kind::File(File::new(identity, content, media_type, cache_control))
+                        Kind::File(Box::new(File::new(
+                            identity,
+                            content,
+                            media_type,
+                            cache_control,
+                        )))
                     }
                     Loaded::Changed => continue,
                 }

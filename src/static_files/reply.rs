@@ -83,12 +83,12 @@ fn in_range<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> 
         Asked::Slice(slice) => {
             let mut head = file.head(206);
             let (first, last) = (slice.start, slice.end - 1);
-            head.field("Content-Range", &format!("bytes {first}-{last}/{}", file.size_bytes));
+            head.field("Content-Range", format!("bytes {first}-{last}/{}", file.size_bytes));
             Reply::Bytes(Cow::Owned(head), file, slice)
         }
         Asked::Unsatisfiable => {
             let mut head = Head::new(416);
-            head.field("Content-Range", &format!("bytes */{}", file.size_bytes));
+            head.field("Content-Range", format!("bytes */{}", file.size_bytes));
             Reply::Error(head)
         }
     }

@@ -3,6 +3,13 @@
 //! Each test starts its own server on its own folder. Nothing sleeps to wait: a test reads until
 //! what it waits for has come, with a time limit that fails it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says what it saw"
+)]
+
 mod support;
 
 mod connections;
