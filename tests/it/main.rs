@@ -4,6 +4,7 @@
 //! what it waits for has come, with a time limit that fails it.
 
 #![allow(
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::print_stderr,
