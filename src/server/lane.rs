@@ -167,8 +167,10 @@ async fn serve(
     commands: &mut watch::Receiver<Command>,
     listeners: &std::sync::mpsc::Receiver<Vec<OwnedFd>>,
 ) -> io::Result<()> {
-    // A server that failed to start elsewhere drops its end without a command.
-    if commands.wait_for(|command| matches!(command, Command::Serve)).await.is_err() {
+    // A server that failed to start elsewhere drops its end without a command. A lane that is late
+    // may see Drain first: only the last command stays. It then takes what is in the queue, and
+    // ends.
+    if commands.wait_for(|command| !matches!(command, Command::Prepare)).await.is_err() {
         return Ok(());
     }
     let mut accepting = Vec::new();
