@@ -118,14 +118,3 @@ fn exit_handlers_of_python_run() {
         assert_eq!(text, "left\nleft\n", "one mark for each lane's interpreter");
     }
 }
-
-#[test]
-fn a_signal_right_after_the_start_reaches_lanes_that_are_late() {
-    let site = Site::new(&[("a.txt", b"text")]);
-    // So many threads that some have not run between the two commands of the server.
-    let mut server =
-        Server::start(&["--workers", "256", "--graceful-timeout", "1", "--static", &site.at("/")]);
-    server.signal(Signal::TERM);
-    assert_eq!(server.wait().code(), Some(0));
-    assert!(!server.log().contains("graceful timeout"), "{}", server.log());
-}
