@@ -179,7 +179,7 @@ def parse_attribute(target, text):
 
 
 def explain(target, exception):
-    """(reason, traceback) for an exception of prepare(); no traceback for a Refusal."""
+    """(reason, traceback) for an exception of prepare(); no traceback where it would not help."""
     if isinstance(exception, Refusal):
         return printable(str(exception)), ""
     reason = f"importing {target!r} failed: {in_one_line(exception)}"
@@ -197,7 +197,11 @@ def explain(target, exception):
             reason += " (no virtual environment is in use: name the application's with --venv)"
         else:
             reason += f" (install it in {sys.prefix!r}, or name another environment with --venv)"
-    return printable(reason), format_exception(without_own_frames(exception))
+    exception = without_own_frames(exception)
+    cause = exception.__cause__ or exception.__context__
+    if exception.__traceback__ is None and cause is None and not isinstance(exception, SyntaxError):
+        return printable(reason), ""  # a factory that was called wrongly: the line says it all
+    return printable(reason), format_exception(exception)
 
 
 def in_one_line(exception):
