@@ -598,6 +598,8 @@ fn refused_starts(runtime: &Runtime, folder: &Path) {
         ("apps:1 +", "does not end in a name"),
         ("apps:", "is not module"),
         (":app", "is not module"),
+        ("absent", "there is no module 'absent'"),
+        ("apps:create_app(nonsense=1)", "TypeError"),
     ];
     for (target, reason) in refused {
         let fault = start_fails(runtime, &spec(folder, target, 1));
@@ -607,11 +609,9 @@ fn refused_starts(runtime: &Runtime, folder: &Path) {
     }
     let failing = [
         ("broken", "ModuleNotFoundError: No module named 'not_there_at_all'"),
-        ("absent", "ModuleNotFoundError: No module named 'absent'"),
         ("wrong", "SyntaxError"),
         ("quits", "SystemExit: 4"),
-        ("refuses", "process isolation is not there yet"),
-        ("apps:create_app(nonsense=1)", "TypeError"),
+        ("refuses", "the C extension 'x' refuses to load in subinterpreters"),
     ];
     for (target, reason) in failing {
         let fault = start_fails(runtime, &spec(folder, target, 1));

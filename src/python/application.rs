@@ -139,11 +139,10 @@ fn explain(attached: &Attached, shim: &PyRef, app: &AppSpec, raised: Raised) -> 
     };
     let part = |at| attached.item(&explained, at).map(|text| attached.text_of(&text));
     let (reason, traceback) = (part(0).unwrap_or_default(), part(1).unwrap_or_default());
-    let app = app.name.clone();
     if traceback.is_empty() {
-        PythonFault::Refused { app, reason }
+        PythonFault::Refused { reason }
     } else {
-        PythonFault::Import { app, reason, traceback }
+        PythonFault::Import { reason, traceback }
     }
 }
 

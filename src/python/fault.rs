@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 
 /// Why Python or an application could not be started. `Display` gives one or more lines for the
-/// operator; the first line says what and why.
+/// operator; the first line says what and why. Which application it is, the caller knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PythonFault {
     /// CPython itself did not start.
@@ -28,15 +28,11 @@ pub enum PythonFault {
     },
     /// The application's folder, virtual environment or target is not usable as configured.
     Refused {
-        /// The application's name in the configuration.
-        app: String,
         /// What is wrong and how to put it right; one line.
         reason: String,
     },
     /// Importing or building the application raised an exception.
     Import {
-        /// The application's name in the configuration.
-        app: String,
         /// What was imported, the exception, and a remedy where one is known; one line.
         reason: String,
         /// The traceback as Python prints it, with line ends.
@@ -47,14 +43,14 @@ pub enum PythonFault {
 impl fmt::Display for PythonFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Runtime { reason } => write!(f, "Python did not start: {reason}"),
+            Self::Runtime { reason } => f.write_str(reason),
             Self::Interpreter { reason } => {
                 write!(f, "no further Python interpreter could be made: {reason}")
             }
             Self::Thread { reason } => write!(f, "no Python thread could be started: {reason}"),
-            Self::Refused { app, reason } => write!(f, "application {app:?}: {reason}"),
-            Self::Import { app, reason, traceback } => {
-                write!(f, "application {app:?}: {reason}\n{}", traceback.trim_end())
+            Self::Refused { reason } => f.write_str(reason),
+            Self::Import { reason, traceback } => {
+                write!(f, "{reason}\n{}", traceback.trim_end())
             }
         }
     }
@@ -69,13 +65,12 @@ mod tests {
     #[test]
     fn first_line_says_what_and_why() {
         let fault = PythonFault::Import {
-            app: "shop".into(),
             reason: "could not import \"shop\": ModuleNotFoundError".into(),
             traceback: "Traceback (most recent call last):\n  …\n".into(),
         };
         let text = fault.to_string();
         let first = text.lines().next().unwrap();
-        assert_eq!(first, "application \"shop\": could not import \"shop\": ModuleNotFoundError");
+        assert_eq!(first, "could not import \"shop\": ModuleNotFoundError");
         assert_eq!(text.lines().count(), 3);
     }
 }

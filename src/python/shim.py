@@ -7,7 +7,6 @@ what an application writes to wsgi.errors.
 import ast
 import atexit
 import gc
-import importlib
 import io
 import os
 import site
@@ -36,8 +35,9 @@ def prepare(target, chdir, pythonpath, venv):
         os.chdir(chdir)  # belongs to the whole process
     except OSError as error:
         raise Refusal(f"cannot enter the folder {chdir!r}: {error.strerror}") from None
-    sys.path[:0] = [*pythonpath, chdir]
-    application = find(target)
+    places = [*pythonpath, chdir]
+    sys.path[:0] = places
+    application = find(target, places)
     # What was imported stays: the collector need not look at it again with each full collection.
     gc.collect()
     gc.freeze()
@@ -88,12 +88,13 @@ def check_version(venv, options):
         )
 
 
-def find(target):
-    """The WSGI callable that "module", "module:attr" or "module:create_app()" names."""
+def find(target, places):
+    """The WSGI callable that "module", "module:attr" or "module:create_app()" names. `places` are
+    the folders that the operator expects its module in."""
     module_name, colon, rest = target.partition(":")
     if not module_name or (colon and not rest):
         raise Refusal(f"the target {target!r} is not module, module:attr or module:create_app()")
-    module = importlib.import_module(module_name)
+    module = import_module(module_name, places)
     if colon:
         names, arguments = parse_attribute(target, rest)
         found = module
@@ -101,7 +102,9 @@ def find(target):
             try:
                 found = getattr(found, name)
             except AttributeError:
-                raise Refusal(f"module {module_name!r} has no {'.'.join(names)!r}") from None
+                missing = f"module {module_name!r} has no {'.'.join(names)!r}"
+                nearest = did_you_mean(name, dir(found)) or "correct the target"
+                raise Refusal(f"{missing}: {nearest}") from None
         if arguments is not None:
             if not callable(found):
                 raise Refusal(f"{module_name}:{'.'.join(names)} cannot be called")
@@ -120,6 +123,33 @@ def find(target):
         kind = type(found).__name__
         raise Refusal(f"{target!r} gives an object of type {kind}, which is not callable")
     return found
+
+
+def import_module(name, places):
+    try:
+        __import__(name)  # as the statement does it: without the import system in the traceback
+    except ModuleNotFoundError as error:
+        if error.name is None or error.__traceback__.tb_next is not None:
+            raise  # by the application, for want of something else
+        if not f"{name}.".startswith(f"{error.name}."):
+            raise
+        import pkgutil  # here, because most applications are found
+
+        above, _, _ = error.name.rpartition(".")
+        folders = getattr(sys.modules.get(above), "__path__", []) if above else places
+        there = [f"{above}.{found.name}".lstrip(".") for found in pkgutil.iter_modules(folders)]
+        nearest = did_you_mean(error.name, there)
+        nearest = nearest or "correct the target, or say with chdir or pythonpath where it is"
+        looked = " or ".join(map(repr, places))
+        raise Refusal(f"there is no module {error.name!r} in {looked}: {nearest}") from None
+    return sys.modules[name]
+
+
+def did_you_mean(name, there):
+    import difflib  # here, because most names are right
+
+    near = difflib.get_close_matches(name, there, n=1)
+    return f"did you mean {near[0]!r}?" if near else ""
 
 
 def parse_attribute(target, text):
@@ -149,27 +179,76 @@ def parse_attribute(target, text):
 
 
 def explain(target, exception):
-    """(reason, traceback) for an exception of prepare(); no traceback for a Refusal."""
+    """(reason, traceback) for an exception of prepare(); no traceback where it would not help."""
     if isinstance(exception, Refusal):
         return printable(str(exception)), ""
-    last = traceback.format_exception_only(exception)[-1].strip()
-    reason = f"importing {target!r} failed: {last}"
-    if refuses_subinterpreters(exception):
-        reason += (
-            " (a C extension that runs in the main interpreter only; corelane runs applications"
-            " in subinterpreters, process isolation is not there yet)"
+    reason = f"importing {target!r} failed: {in_one_line(exception)}"
+    extension = refused_extension(exception)
+    if extension is not None:
+        package, _, _ = extension.partition(".")
+        reason = (
+            f"importing {target!r} failed: the C extension {extension!r} refuses to load in"
+            " subinterpreters, and each lane is one. Until corelane has process isolation, use"
+            f" a pure Python build of {package!r}, another package in its place, or another"
+            " server (docs/wsgi.md lists what loads)"
         )
-    return printable(reason.replace("\n", " ")), format_exception(exception)
+    elif isinstance(exception, ModuleNotFoundError):
+        if sys.prefix == sys.base_prefix:
+            reason += " (no virtual environment is in use: name the application's with --venv)"
+        else:
+            reason += f" (install it in {sys.prefix!r}, or name another environment with --venv)"
+    exception = without_own_frames(exception)
+    cause = exception.__cause__ or exception.__context__
+    if exception.__traceback__ is None and cause is None and not isinstance(exception, SyntaxError):
+        return printable(reason), ""  # a factory that was called wrongly: the line says it all
+    return printable(reason), format_exception(exception)
 
 
-def refuses_subinterpreters(exception):
+def in_one_line(exception):
+    kind = type(exception).__name__
+    lines = (line.strip() for line in text_of(exception).splitlines())
+    text = next(filter(None, lines), "")
+    return f"{kind}: {text}" if text else kind
+
+
+def text_of(exception):
+    try:
+        return str(exception)
+    except Exception:
+        return "(its text cannot be had)"
+
+
+def refused_extension(exception):
+    """The name of the C extension that does not load in a subinterpreter, if that is the cause."""
+    found = None
     seen = set()
     while exception is not None and id(exception) not in seen:
         seen.add(id(exception))
-        if isinstance(exception, ImportError) and "subinterpreters" in str(exception):
-            return True
+        text = text_of(exception)
+        # The innermost one knows best: outer ones repeat its text (numpy) or guess.
+        if isinstance(exception, ImportError) and "subinterpreters" in text:
+            kind, _, rest = text.partition(" ")
+            if kind == "module":  # CPython: "module a.b does not support loading in ..."
+                found = rest.partition(" ")[0]
+            else:  # PyO3 has words of its own
+                found = exception.name or importer(exception)
         exception = exception.__cause__ or exception.__context__
-    return False
+    return found
+
+
+def importer(exception):
+    """The module whose code raised the exception."""
+    trace = exception.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_globals.get("__name__", "?") if trace is not None else "?"
+
+
+def without_own_frames(exception):
+    trace = exception.__traceback__
+    while trace is not None and trace.tb_frame.f_globals is globals():
+        trace = trace.tb_next
+    return exception.with_traceback(trace)
 
 
 def environ(software, lane, multithread):

@@ -9,6 +9,7 @@ use core_affinity::CoreId;
 use crate::config::Settings;
 use crate::python;
 use crate::route::Destination;
+use crate::route::Slash;
 use crate::uring::Io;
 
 /// Says it to the log.
@@ -57,7 +58,11 @@ pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], addresses: &[So
                     format!("{folder}{}", then.unwrap_or_default())
                 }
             };
-            tracing::info!("route {hosts}{}/ to {to}", route.prefix);
+            let slash = match route.slash {
+                Slash::Optional if !route.prefix.is_empty() => "",
+                _ => "/",
+            };
+            tracing::info!("route {hosts}{}{slash} to {to}", route.prefix);
         }
     }
     for address in addresses {

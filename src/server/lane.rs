@@ -167,8 +167,10 @@ async fn serve(
     commands: &mut watch::Receiver<Command>,
     listeners: &std::sync::mpsc::Receiver<Vec<OwnedFd>>,
 ) -> io::Result<()> {
-    // A server that failed to start elsewhere drops its end without a command.
-    if commands.wait_for(|command| matches!(command, Command::Serve)).await.is_err() {
+    // A server that failed to start elsewhere drops its end without a command. A lane that is late
+    // may see Drain first: only the last command stays. It then takes what is in the queue, and
+    // ends.
+    if commands.wait_for(|command| !matches!(command, Command::Prepare)).await.is_err() {
         return Ok(());
     }
     let mut accepting = Vec::new();
@@ -263,5 +265,57 @@ async fn flush_access_log(service: Rc<Service>) {
     loop {
         tokio::time::sleep(ACCESS_LOG_DELAY_MAX).await;
         service.access_log.borrow_mut().flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::listener;
+    use std::io::Read;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    /// Long enough for a loaded machine; reaching it is a failure.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn service(io: Io) -> Rc<Service> {
+        Rc::new(Service {
+            io,
+            router: Router::new(Vec::new()),
+            files: Vec::new(),
+            cache: RefCell::new(FileCache::new()),
+            apps: Vec::new(),
+            deadlines: Deadlines::new(),
+            access_log: RefCell::new(AccessLog::Off),
+            body_bytes_max: 0,
+            idle_time_max: PATIENCE,
+            state: State::default(),
+        })
+    }
+
+    #[test]
+    fn a_lane_that_sees_drain_first_answers_its_queue_and_ends() {
+        let runtime = Runtime::epoll().unwrap();
+        let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let address = bound.address();
+        let (hand, listeners) = std::sync::mpsc::channel();
+        hand.send(vec![bound.listen().unwrap()]).unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+
+        let (commands, mut heard) = watch::channel(Command::Prepare);
+        commands.send_replace(Command::Serve);
+        commands.send_replace(Command::Drain);
+        let service = service(runtime.io());
+        let ended = runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, serve(&service, &mut heard, &listeners)).await
+        });
+        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:?}");
     }
 }

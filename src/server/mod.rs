@@ -191,7 +191,10 @@ impl Lanes {
                 }
                 Ok(Event::Failed(error)) => return Err(error),
                 Ok(Event::Ended) => return Err(StartupError::LaneLost(ready)),
-                Ok(Event::Signal(signal)) => exit::now(signal.exit_code()),
+                Ok(Event::Signal(signal)) => {
+                    tracing::info!("{}: ending before the start was complete", signal.name());
+                    exit::now(signal.exit_code())
+                }
                 Err(_) => tracing::info!("still importing the applications"),
             }
         }

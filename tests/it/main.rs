@@ -13,6 +13,7 @@
 
 mod support;
 
+mod command_line;
 mod connections;
 mod files;
 mod frameworks;

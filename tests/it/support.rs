@@ -75,6 +75,11 @@ impl Server {
         let mut command = corelane();
         command.args(["--bind", "127.0.0.1:0"]).args(arguments);
         adjust(&mut command);
+        Self::launch(command)
+    }
+
+    /// Starts exactly this command and waits until it listens.
+    pub fn launch(mut command: Command) -> Self {
         let mut child = command.spawn().expect("corelane starts");
         let log = Arc::new(Log::default());
         let stderr = child.stderr.take().expect("stderr is piped");
