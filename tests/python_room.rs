@@ -234,6 +234,7 @@ BAD = {
     "value_wide": ("200 OK", [("X", "\u20ac")]), "pair": ("200 OK", [("X",)]),
     "triple": ("200 OK", [("X", "y", "z")]), "hop": ("200 OK", [("Connection", "close")]),
     "dict": ("200 OK", {"X": "y"}), "none": ("200 OK", None),
+    "interim": ("100 Continue", PLAIN), "hints": ("103 Early Hints", PLAIN),
 }
 
 def bad(environ, start_response):
@@ -549,6 +550,9 @@ impl Log {
             "TypeError: header 0 must be a tuple of a name and a value",
             "ValueError: the value of X holds a control character",
             "ValueError: Connection is a hop-by-hop header",
+            "KeyError: x\\x0d\\x0b\\x1b[2J\\x9b\n  2026-11-21T00:00:00.000000Z ERROR corelane: forged",
+            "wsgi.errors: heard x\\x0d\\x0b\\x1b[2J\\x9b2026-11-21T",
+            "ValueError: the status 100 announces another answer",
             "wsgi.errors: through wsgi.errors\n",
             "wsgi.errors: half line\n",
             "wsgi.errors: rest \\udc80\n",
@@ -759,10 +763,10 @@ async fn answers(client: &Client<'_>) {
 }
 
 async fn faults(client: &Client<'_>) {
-    let names = "raises exits interrupts memory recurses returns_none returns_text returns_bytes \
+    let names = "forges raises exits interrupts memory recurses returns_none returns_text returns_bytes \
         never_starts never_starts_empty yields_unstarted twice write_wrong raises_first arguments";
     let bad = "status status_type status_bytes status_wide newline name value_type value_wide pair \
-        triple hop dict none";
+        triple hop dict none interim hints";
     let names = names.split_whitespace().map(|name| format!("/{name}"));
     let bad = bad.split_whitespace().map(|name| format!("/bad?{name}"));
     for target in names.chain(bad) {
