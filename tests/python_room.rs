@@ -111,6 +111,30 @@ def write_much(environ, start_response):
         write(bytes([at]) * 50_000)
     return [b"end"]
 
+def write_over(environ, start_response):
+    GATE.clear()
+    write = start_response("200 OK", [("Content-Length", "4")])
+    write(b"1234")
+    GATE.wait(30)  # until the client has gone, which has all that it was promised
+    write(b"")
+    try:
+        write(b"5")
+    except Exception as error:
+        STATE["write_over"] = type(error).__name__
+    return []
+
+def write_no_body(environ, start_response):
+    GATE.clear()
+    write = start_response(environ["QUERY_STRING"], PLAIN)
+    write(b"first")
+    GATE.wait(30)
+    try:
+        write(b"second")
+        STATE["write_no_body"] = environ["REQUEST_METHOD"] + environ["QUERY_STRING"]
+    except Exception as error:
+        STATE["write_no_body"] = repr(error)
+    return [b"third"]
+
 def write_endless(environ, start_response):
     write = start_response("200 OK", PLAIN)
     try:
@@ -705,6 +729,7 @@ async fn companion_lane(runtime: &Runtime, folder: &Path, lane: usize) {
     back_pressure(&client).await;
     write_waits(&client).await;
     write_meets_its_end(&client).await;
+    write_after_the_end(&client).await;
     queue_full(&client).await;
     gateway.stop(Instant::now() + Duration::from_secs(20));
 }
@@ -983,6 +1008,23 @@ async fn write_meets_its_end(client: &Client<'_>) {
     drop(reply);
     let ended = "\"write_ended\": \"BrokenPipeError\"";
     client.await_state("write_ended", |state| state.contains(ended)).await;
+}
+
+/// The client has all that was promised, and goes: that is no broken pipe.
+async fn write_after_the_end(client: &Client<'_>) {
+    let cases = [
+        ("GET", "/write_over", "\"write_over\": \"ValueError\""),
+        ("HEAD", "/write_no_body?200", "\"write_no_body\": \"HEAD200\""),
+        ("GET", "/write_no_body?204", "\"write_no_body\": \"GET204\""),
+        ("GET", "/write_no_body?304", "\"write_no_body\": \"GET304\""),
+    ];
+    for (method, target, seen) in cases {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: a");
+        let answer = client.send(&head, RequestBody::Empty).await;
+        assert_eq!(answer.end, End::Complete, "{method} {target}");
+        assert_eq!(client.fetch("/opens").await.text(), "open");
+        client.await_state(seen, |state| state.contains(seen)).await;
+    }
 }
 
 async fn queue_full(client: &Client<'_>) {

@@ -231,7 +231,7 @@ impl Call {
                 Ok(Step::Full(room))
             }
             // PEP 3333: a server stops iterating when Content-Length bytes have been sent.
-            Some((Pushed::Over, _)) => Ok(self.finish(attached)),
+            Some((Pushed::Over | Pushed::Unwanted, _)) => Ok(self.finish(attached)),
             Some((Pushed::Gone | Pushed::Full { .. }, _)) | None => {
                 self.pieces = Pieces::Ended;
                 Ok(Step::Ended)
