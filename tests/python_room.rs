@@ -194,6 +194,15 @@ def body_sum(environ, start_response):
     start_response("200 OK", PLAIN)
     return [f"{len(data)} {sum(data)} {environ.get('CONTENT_LENGTH')} {environ.get('HTTP_TRANSFER_ENCODING')}".encode()]
 
+def forges(environ, start_response):
+    text = "x\r\x0b\x1b[2J\x9b\n2026-11-21T00:00:00.000000Z ERROR corelane: forged"
+    environ["wsgi.errors"].write("heard " + text.replace("\n", "") + "\n")
+    raise KeyError(Told(text))
+
+class Told(str):
+    def __repr__(self):
+        return str(self)
+
 def raises(environ, start_response):
     raise KeyError("boom")
 
@@ -550,9 +559,9 @@ impl Log {
     fn check(&self) {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let expected = [
-            "GET /raises: the application failed\nTraceback (most recent call last):\n",
+            "GET /raises: the application failed\n  Traceback (most recent call last):\n",
             "GET /short_list: the application gave 1 bytes less than Content-Length",
-            "raise KeyError(\"boom\")\nKeyError: 'boom'",
+            "raise KeyError(\"boom\")\n  KeyError: 'boom'",
             "SystemExit: 3",
             "KeyboardInterrupt",
             "MemoryError",
@@ -583,6 +592,10 @@ impl Log {
             "wsgi.errors: validated\n",
             &format!("wsgi.errors: {}\n", "U".repeat(limits::ERROR_LINE_CHARS_MAX)),
         ];
+        // Whoever can make an application put his text into an exception cannot forge a line.
+        assert!(!text.contains("\n2026-11-21T00:00:00.000000Z"), "{text}");
+        let control = |character: char| character.is_control() && character != '\n';
+        assert_eq!(text.find(control), None, "a control character in the log:\n{text}");
         assert!(!text.contains("BrokenPipeError"), "a client that goes is no fault:\n{text}");
         for line in expected {
             let count = text.matches(line).count();

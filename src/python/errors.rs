@@ -34,7 +34,10 @@ pub(super) fn log_raised(
             format!("{} (no traceback: {formatting})", attached.type_name(&exception))
         }
     };
-    log_fault(request_head, &format!("{what}\n{}", traceback.trim_end()));
+    // Indented, so that no line of a text from the peer, which an exception may well carry, can
+    // pass for a line of the log.
+    let traceback = traceback.trim_end().replace('\n', "\n  ");
+    log_fault(request_head, &format!("{what}\n  {traceback}"));
 }
 
 /// Logs that the application broke the protocol, beside the request that met it.
