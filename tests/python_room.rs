@@ -864,7 +864,8 @@ async fn environ(client: &Client<'_>, lane: usize, multithread: bool) {
 
     let head = "POST /dump/caf%C3%A9%20x?a=%20b HTTP/1.1\r\nHost: example.com:81\r\n\
         Cookie: a=1\r\ncookie: b=2\r\nAccept: text/html\r\nX-Odd: 1\r\nACCEPT: text/plain\r\n\
-        x-odd: 2\r\nX_Odd: evil\r\nContent-Type: text/x\r\nContent-Length: 3";
+        x-odd: 2\r\nX_Odd: evil\r\nContent-Type: text/x\r\ncontent-type: text/x\r\n\
+        Content-Length: 3";
     let answer = client.send(head, RequestBody::Memory(b"abc".to_vec())).await;
     let shown = answer.text().to_owned();
     let expected = HashMap::from([

@@ -203,6 +203,9 @@ impl Filler<'_> {
                 continue; // wsgi.input gives the decoded body
             }
             let (key, repeated) = self.key(name, &mut seen)?;
+            if repeated && is(name, "content-type") {
+                continue; // the parser lets only equal ones pass
+            }
             if repeated {
                 let value = self.joined(&key, name, field.value)?;
                 self.set(&key, &value)?;
