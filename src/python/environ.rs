@@ -263,10 +263,11 @@ impl Filler<'_> {
             }
             RequestBody::File { file, .. } => {
                 let descriptor = attached.integer(file.as_raw_fd().into())?;
-                let input = attached.call(&maker.open, [&descriptor, &maker.read_mode])?;
-                // Python's file object owns the descriptor now, and closes it.
+                // From here on Python's file object owns the descriptor and closes it, even when
+                // `open` fails half-way. A second close could hit a descriptor of somebody else;
+                // one that is lost for want of memory hits nobody.
                 let _ = file.into_raw_fd();
-                input
+                attached.call(&maker.open, [&descriptor, &maker.read_mode])?
             }
         };
         self.set(&maker.keys.wsgi_input, &input)
