@@ -12,7 +12,9 @@ use tracing::error;
 
 /// Logs a line that an application wrote to `wsgi.errors`.
 pub(super) fn log_line(attached: &Attached, line: &PyRef) {
-    error!(target: "wsgi.errors", "{}", attached.text_of(line));
+    // Named in the text: the error log shows no targets, and without the name whatever an
+    // application writes could pass for a word of ours.
+    error!("wsgi.errors: {}", attached.text_of(line));
 }
 
 /// Logs the exception that is set, with its traceback, and takes it off this thread.
