@@ -111,6 +111,30 @@ def write_much(environ, start_response):
         write(bytes([at]) * 50_000)
     return [b"end"]
 
+def write_over(environ, start_response):
+    GATE.clear()
+    write = start_response("200 OK", [("Content-Length", "4")])
+    write(b"1234")
+    GATE.wait(30)  # until the client has gone, which has all that it was promised
+    write(b"")
+    try:
+        write(b"5")
+    except Exception as error:
+        STATE["write_over"] = type(error).__name__
+    return []
+
+def write_no_body(environ, start_response):
+    GATE.clear()
+    write = start_response(environ["QUERY_STRING"], PLAIN)
+    write(b"first")
+    GATE.wait(30)
+    try:
+        write(b"second")
+        STATE["write_no_body"] = environ["REQUEST_METHOD"] + environ["QUERY_STRING"]
+    except Exception as error:
+        STATE["write_no_body"] = repr(error)
+    return [b"third"]
+
 def write_endless(environ, start_response):
     write = start_response("200 OK", PLAIN)
     try:
@@ -169,6 +193,15 @@ def body_sum(environ, start_response):
     data = environ["wsgi.input"].read()
     start_response("200 OK", PLAIN)
     return [f"{len(data)} {sum(data)} {environ.get('CONTENT_LENGTH')} {environ.get('HTTP_TRANSFER_ENCODING')}".encode()]
+
+def forges(environ, start_response):
+    text = "x\r\x0b\x1b[2J\x9b\n2026-11-21T00:00:00.000000Z ERROR corelane: forged"
+    environ["wsgi.errors"].write("heard " + text.replace("\n", "") + "\n")
+    raise KeyError(Told(text))
+
+class Told(str):
+    def __repr__(self):
+        return str(self)
 
 def raises(environ, start_response):
     raise KeyError("boom")
@@ -234,6 +267,7 @@ BAD = {
     "value_wide": ("200 OK", [("X", "\u20ac")]), "pair": ("200 OK", [("X",)]),
     "triple": ("200 OK", [("X", "y", "z")]), "hop": ("200 OK", [("Connection", "close")]),
     "dict": ("200 OK", {"X": "y"}), "none": ("200 OK", None),
+    "interim": ("100 Continue", PLAIN), "hints": ("103 Early Hints", PLAIN),
 }
 
 def bad(environ, start_response):
@@ -525,9 +559,9 @@ impl Log {
     fn check(&self) {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         let expected = [
-            "GET /raises: the application failed\nTraceback (most recent call last):\n",
+            "GET /raises: the application failed\n  Traceback (most recent call last):\n",
             "GET /short_list: the application gave 1 bytes less than Content-Length",
-            "raise KeyError(\"boom\")\nKeyError: 'boom'",
+            "raise KeyError(\"boom\")\n  KeyError: 'boom'",
             "SystemExit: 3",
             "KeyboardInterrupt",
             "MemoryError",
@@ -549,12 +583,19 @@ impl Log {
             "TypeError: header 0 must be a tuple of a name and a value",
             "ValueError: the value of X holds a control character",
             "ValueError: Connection is a hop-by-hop header",
+            "KeyError: x\\x0d\\x0b\\x1b[2J\\x9b\n  2026-11-21T00:00:00.000000Z ERROR corelane: forged",
+            "wsgi.errors: heard x\\x0d\\x0b\\x1b[2J\\x9b2026-11-21T",
+            "ValueError: the status 100 announces another answer",
             "wsgi.errors: through wsgi.errors\n",
             "wsgi.errors: half line\n",
             "wsgi.errors: rest \\udc80\n",
             "wsgi.errors: validated\n",
             &format!("wsgi.errors: {}\n", "U".repeat(limits::ERROR_LINE_CHARS_MAX)),
         ];
+        // Whoever can make an application put his text into an exception cannot forge a line.
+        assert!(!text.contains("\n2026-11-21T00:00:00.000000Z"), "{text}");
+        let control = |character: char| character.is_control() && character != '\n';
+        assert_eq!(text.find(control), None, "a control character in the log:\n{text}");
         assert!(!text.contains("BrokenPipeError"), "a client that goes is no fault:\n{text}");
         for line in expected {
             let count = text.matches(line).count();
@@ -701,6 +742,7 @@ async fn companion_lane(runtime: &Runtime, folder: &Path, lane: usize) {
     back_pressure(&client).await;
     write_waits(&client).await;
     write_meets_its_end(&client).await;
+    write_after_the_end(&client).await;
     queue_full(&client).await;
     gateway.stop(Instant::now() + Duration::from_secs(20));
 }
@@ -759,10 +801,10 @@ async fn answers(client: &Client<'_>) {
 }
 
 async fn faults(client: &Client<'_>) {
-    let names = "raises exits interrupts memory recurses returns_none returns_text returns_bytes \
+    let names = "forges raises exits interrupts memory recurses returns_none returns_text returns_bytes \
         never_starts never_starts_empty yields_unstarted twice write_wrong raises_first arguments";
     let bad = "status status_type status_bytes status_wide newline name value_type value_wide pair \
-        triple hop dict none";
+        triple hop dict none interim hints";
     let names = names.split_whitespace().map(|name| format!("/{name}"));
     let bad = bad.split_whitespace().map(|name| format!("/bad?{name}"));
     for target in names.chain(bad) {
@@ -822,7 +864,8 @@ async fn environ(client: &Client<'_>, lane: usize, multithread: bool) {
 
     let head = "POST /dump/caf%C3%A9%20x?a=%20b HTTP/1.1\r\nHost: example.com:81\r\n\
         Cookie: a=1\r\ncookie: b=2\r\nAccept: text/html\r\nX-Odd: 1\r\nACCEPT: text/plain\r\n\
-        x-odd: 2\r\nX_Odd: evil\r\nContent-Type: text/x\r\nContent-Length: 3";
+        x-odd: 2\r\nX_Odd: evil\r\nContent-Type: text/x\r\ncontent-type: text/x\r\n\
+        Content-Length: 3";
     let answer = client.send(head, RequestBody::Memory(b"abc".to_vec())).await;
     let shown = answer.text().to_owned();
     let expected = HashMap::from([
@@ -979,6 +1022,23 @@ async fn write_meets_its_end(client: &Client<'_>) {
     drop(reply);
     let ended = "\"write_ended\": \"BrokenPipeError\"";
     client.await_state("write_ended", |state| state.contains(ended)).await;
+}
+
+/// The client has all that was promised, and goes: that is no broken pipe.
+async fn write_after_the_end(client: &Client<'_>) {
+    let cases = [
+        ("GET", "/write_over", "\"write_over\": \"ValueError\""),
+        ("HEAD", "/write_no_body?200", "\"write_no_body\": \"HEAD200\""),
+        ("GET", "/write_no_body?204", "\"write_no_body\": \"GET204\""),
+        ("GET", "/write_no_body?304", "\"write_no_body\": \"GET304\""),
+    ];
+    for (method, target, seen) in cases {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: a");
+        let answer = client.send(&head, RequestBody::Empty).await;
+        assert_eq!(answer.end, End::Complete, "{method} {target}");
+        assert_eq!(client.fetch("/opens").await.text(), "open");
+        client.await_state(seen, |state| state.contains(seen)).await;
+    }
 }
 
 async fn queue_full(client: &Client<'_>) {

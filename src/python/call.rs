@@ -13,6 +13,7 @@ use crate::python::errors;
 use crate::python::interpreter::Attached;
 use crate::python::object::Exception;
 use crate::python::object::Kind;
+use crate::python::object::PyIterator;
 use crate::python::object::PyRef;
 use crate::python::object::Raised;
 use crate::python::start_response::Answer;
@@ -46,9 +47,9 @@ enum Pieces {
     /// A list or tuple, and the place of the next piece in it.
     List(PyRef, usize),
     /// Any other iterable's iterator before its first piece.
-    Unread(PyRef),
+    Unread(PyIterator),
     /// The same after that.
-    Iterator(PyRef),
+    Iterator(PyIterator),
     /// There are none: the answer has ended, well or not.
     Ended,
 }
@@ -231,7 +232,7 @@ impl Call {
                 Ok(Step::Full(room))
             }
             // PEP 3333: a server stops iterating when Content-Length bytes have been sent.
-            Some((Pushed::Over, _)) => Ok(self.finish(attached)),
+            Some((Pushed::Over | Pushed::Unwanted, _)) => Ok(self.finish(attached)),
             Some((Pushed::Gone | Pushed::Full { .. }, _)) | None => {
                 self.pieces = Pieces::Ended;
                 Ok(Step::Ended)
@@ -246,9 +247,13 @@ impl Call {
             let text = "start_response() was not called before the first piece of the body";
             return Err(attached.raise(Exception::Runtime, text));
         }
-        let Pieces::Unread(iterator) = &self.pieces else { return Ok(()) };
-        let iterator = attached.share(iterator);
-        self.pieces = Pieces::Iterator(iterator);
+        self.pieces = match std::mem::replace(&mut self.pieces, Pieces::Ended) {
+            Pieces::Unread(iterator) => Pieces::Iterator(iterator),
+            read => {
+                self.pieces = read;
+                return Ok(());
+            }
+        };
         let wants = self.callables.with(attached, |producer| producer.wants_length());
         // PEP 3333: of an iterable of one piece the length is known.
         if wants == Some(true)

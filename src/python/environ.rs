@@ -203,6 +203,9 @@ impl Filler<'_> {
                 continue; // wsgi.input gives the decoded body
             }
             let (key, repeated) = self.key(name, &mut seen)?;
+            if repeated && is(name, "content-type") {
+                continue; // the parser lets only equal ones pass
+            }
             if repeated {
                 let value = self.joined(&key, name, field.value)?;
                 self.set(&key, &value)?;
@@ -260,10 +263,11 @@ impl Filler<'_> {
             }
             RequestBody::File { file, .. } => {
                 let descriptor = attached.integer(file.as_raw_fd().into())?;
-                let input = attached.call(&maker.open, [&descriptor, &maker.read_mode])?;
-                // Python's file object owns the descriptor now, and closes it.
+                // From here on Python's file object owns the descriptor and closes it, even when
+                // `open` fails half-way. A second close could hit a descriptor of somebody else;
+                // one that is lost for want of memory hits nobody.
                 let _ = file.into_raw_fd();
-                input
+                attached.call(&maker.open, [&descriptor, &maker.read_mode])?
             }
         };
         self.set(&maker.keys.wsgi_input, &input)

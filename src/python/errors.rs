@@ -12,7 +12,9 @@ use tracing::error;
 
 /// Logs a line that an application wrote to `wsgi.errors`.
 pub(super) fn log_line(attached: &Attached, line: &PyRef) {
-    error!(target: "wsgi.errors", "{}", attached.text_of(line));
+    // Named in the text: the error log shows no targets, and without the name whatever an
+    // application writes could pass for a word of ours.
+    error!("wsgi.errors: {}", attached.text_of(line));
 }
 
 /// Logs the exception that is set, with its traceback, and takes it off this thread.
@@ -34,7 +36,10 @@ pub(super) fn log_raised(
             format!("{} (no traceback: {formatting})", attached.type_name(&exception))
         }
     };
-    log_fault(request_head, &format!("{what}\n{}", traceback.trim_end()));
+    // Indented, so that no line of a text from the peer, which an exception may well carry, can
+    // pass for a line of the log.
+    let traceback = traceback.trim_end().replace('\n', "\n  ");
+    log_fault(request_head, &format!("{what}\n  {traceback}"));
 }
 
 /// Logs that the application broke the protocol, beside the request that met it.

@@ -19,6 +19,11 @@ use std::slice;
 #[derive(Debug)]
 pub(super) struct PyRef(NonNull<ffi::PyObject>);
 
+/// What `iter()` gave. `PyIter_Next` does not look whether its argument is an iterator, so nothing
+/// else may get there.
+#[derive(Debug)]
+pub(super) struct PyIterator(PyRef);
+
 /// An exception is set on this thread. Whoever gets this hands it on, or takes the exception with
 /// [`Attached::take_raised`].
 #[must_use]
@@ -275,17 +280,19 @@ impl Attached {
     }
 
     /// `iter(object)`.
-    pub(super) fn iterate(&self, object: &PyRef) -> Result<PyRef, Raised> {
+    pub(super) fn iterate(&self, object: &PyRef) -> Result<PyIterator, Raised> {
         // SAFETY: attached; a live object.
         let iterator = unsafe { ffi::PyObject_GetIter(object.as_ptr()) };
         // SAFETY: new reference or NULL with an exception.
-        unsafe { PyRef::from_new(iterator) }
+        unsafe { PyRef::from_new(iterator) }.map(PyIterator)
     }
 
     /// `next(iterator)`, or None at the end.
-    pub(super) fn next(&self, iterator: &PyRef) -> Result<Option<PyRef>, Raised> {
-        // SAFETY: attached; a live object that `iterate` gave, so an iterator.
-        let item = unsafe { ffi::PyIter_Next(iterator.as_ptr()) };
+    pub(super) fn next(&self, iterator: &PyIterator) -> Result<Option<PyRef>, Raised> {
+        // SAFETY: attached; a live object that `iter()` gave, which checks that it is an iterator.
+        // It stays one: an instance that is given another class gets a Python class, and those have
+        // a `tp_iternext` in any case, which raises without a `__next__` (typeobject.c).
+        let item = unsafe { ffi::PyIter_Next(iterator.0.as_ptr()) };
         match NonNull::new(item) {
             Some(item) => Ok(Some(PyRef(item))), // new reference
             None => self.no_value_or_raised(),

@@ -327,7 +327,14 @@ def format_exception(exception):
 
 
 def printable(text):
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text that UTF-8 can carry, with no control character but tab and line end: the log is read on
+    terminals, and what an application logs may come from a peer."""
+    return text.translate(CONTROLS).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+CONTROLS = {
+    code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n"
+}
 
 
 def adopt_thread(name):

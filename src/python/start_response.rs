@@ -190,7 +190,9 @@ pub(super) fn write(attached: &mut Attached, capsule: &PyRef, piece: &PyRef) -> 
             }
         });
         match pushed.ok_or_else(|| over(attached))? {
-            (Pushed::Taken, _) => return Ok(()),
+            // PEP 3333 lets an application answer HEAD as it answers GET.
+            (Pushed::Taken | Pushed::Unwanted, _) => return Ok(()),
+            (Pushed::Over, _) if rest.is_empty() => return Ok(()),
             (Pushed::Full { taken }, Some(room)) => {
                 rest = rest.get(taken..).unwrap_or_default();
                 // Gone shows at the next push.

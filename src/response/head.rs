@@ -53,6 +53,9 @@ pub enum ConnectionField {
 pub enum InvalidHeader {
     /// The status is not three digits from 100 on, then nothing or a space and a reason.
     StatusLine(String),
+    /// A status below 200 announces another answer (RFC 9110 section 15.2), which WSGI has no way
+    /// to give: the client would take the answer to its next request for this one.
+    Interim(u16),
     /// A field name that is no token.
     Name(String),
     /// A control byte in the value of this field.
@@ -81,7 +84,7 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// When it is not three digits, 100..=999, then nothing or a space and a reason without control
+    /// When it is not three digits, 200..=999, then nothing or a space and a reason without control
     /// bytes but tab, or when it is longer than a head may be.
     pub fn from_status_line(line: &[u8]) -> Result<Self, InvalidHeader> {
         let invalid = || InvalidHeader::StatusLine(quoted(line));
@@ -90,6 +93,9 @@ impl Head {
         };
         let digit = |byte: &u8| u16::from(byte - b'0');
         let status = digit(a) * 100 + digit(b) * 10 + digit(c);
+        if status < 200 {
+            return Err(InvalidHeader::Interim(status));
+        }
         let reason = match reason {
             [] => b"",
             [b' ', reason @ ..] if is_field_value(reason) => reason,
@@ -288,6 +294,9 @@ impl fmt::Display for InvalidHeader {
             Self::StatusLine(line) => {
                 write!(out, "the status \"{line}\" is not three digits, a space and a reason")
             }
+            Self::Interim(status) => {
+                write!(out, "the status {status} announces another answer, which WSGI cannot give")
+            }
             Self::Name(name) => write!(out, "\"{name}\" is no header name"),
             Self::Value(name) => write!(out, "the value of {name} holds a control character"),
             Self::HopByHop(name) => {
@@ -374,7 +383,6 @@ mod tests {
             (b"404 ", 404, b"Not Found"),
             (b"299  two spaces", 299, b" two spaces"),
             (b"999 \xe9t\xe9", 999, b"\xe9t\xe9"),
-            (b"100 Continue", 100, b"Continue"),
         ];
         for (line, status, reason) in table {
             assert_eq!(parsed(line), Ok((*status, reason.to_vec())), "{}", line.escape_ascii());
@@ -396,6 +404,9 @@ mod tests {
         for line in bad {
             let refused = Err(InvalidHeader::StatusLine(line.escape_ascii().to_string()));
             assert_eq!(parsed(line), refused);
+        }
+        for (line, status) in [(b"100 Continue", 100), (b"199 Whatever", 199)] {
+            assert_eq!(parsed(line), Err(InvalidHeader::Interim(status)));
         }
         let long = [b"200 ", "x".repeat(RESPONSE_HEAD_BYTES_MAX + 1).as_bytes()].concat();
         assert_eq!(parsed(&long), Err(InvalidHeader::TooLarge("status".into())));

@@ -58,7 +58,9 @@ pub enum Pushed {
     },
     /// Nothing was taken: Content-Length bytes had come before.
     Over,
-    /// Nothing was taken: nobody reads any more.
+    /// Nothing was taken: this answer has no body (HEAD, 1xx, 204, 304), so it is complete.
+    Unwanted,
+    /// Nothing was taken, and the answer is not complete: nobody reads any more.
     Gone,
 }
 
@@ -95,8 +97,9 @@ pub struct RoomWait {
 }
 
 impl Producer {
-    /// The answer must not have a body whatever its head says (it answers HEAD), so a body shorter
-    /// than Content-Length is no failure (RFC 9110 section 9.3.2).
+    /// The answer must not have a body whatever its head says (it answers HEAD): it is complete
+    /// with its head, and a body shorter than Content-Length is no failure (RFC 9110 section
+    /// 9.3.2).
     pub const fn expect_no_body(&mut self) {
         self.start.body = BodyRule::None;
     }
@@ -287,7 +290,7 @@ struct Start {
     body: BodyRule,
 }
 
-/// Whether a body shorter than Content-Length is a failure.
+/// Whether the answer has a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyRule {
     AsDeclared,
@@ -383,6 +386,11 @@ impl State {
     }
 
     fn push(&mut self, start: &mut Start, bytes: &[u8], bytes_max: usize) -> Pushed {
+        // The end first: whoever has all of an answer goes, which is not to look like a client
+        // that has left too early.
+        if self.end != End::More {
+            return Self::over(start);
+        }
         if self.reader == Reader::Gone {
             return Pushed::Gone;
         }
@@ -391,7 +399,7 @@ impl State {
         }
         self.let_head_leave(start);
         if self.end != End::More {
-            return Pushed::Over;
+            return Self::over(start);
         }
         let left = self.bytes_left.unwrap_or(u64::MAX);
         let promised = usize::try_from(left).unwrap_or(usize::MAX);
@@ -405,6 +413,14 @@ impl State {
             }
         }
         if taken < wanted { Pushed::Full { taken } } else { Pushed::Taken }
+    }
+
+    /// What becomes of bytes after the end.
+    const fn over(start: &Start) -> Pushed {
+        match start.body {
+            BodyRule::None => Pushed::Unwanted,
+            BodyRule::AsDeclared => Pushed::Over,
+        }
     }
 
     fn finish(&mut self, start: &mut Start) -> Finish {
@@ -429,9 +445,12 @@ impl State {
     fn let_head_leave(&mut self, start: &mut Start) {
         let Some(head) = start.head.take() else { return };
         start.phase = Phase::HeadLeft;
-        let bodiless = start.body == BodyRule::None || status::forbids_body(head.status());
-        if !bodiless {
-            self.bytes_left = head.content_length();
+        if status::forbids_body(head.status()) {
+            start.body = BodyRule::None;
+        }
+        match (start.body, head.content_length()) {
+            (BodyRule::None, _) => self.end = End::Complete,
+            (BodyRule::AsDeclared, bytes) => self.bytes_left = bytes,
         }
         if self.bytes_left == Some(0) {
             self.end = End::Complete;
@@ -632,6 +651,41 @@ mod tests {
             let received = consumer.try_receive(&mut Vec::new()).unwrap();
             assert!(received.head.is_some());
             assert_eq!(received.end, End::Complete);
+        }
+    }
+
+    #[test]
+    fn an_answer_without_body_is_complete_with_its_head() {
+        for (status, head_request) in [(200, true), (304, false), (204, false)] {
+            let (mut producer, mut consumer) = bounded();
+            if head_request {
+                producer.expect_no_body();
+            }
+            producer.start(Head::new(status));
+            assert_eq!(producer.push(b"body"), Pushed::Unwanted);
+            let mut buffer = Vec::new();
+            let received = consumer.try_receive(&mut buffer).unwrap();
+            assert!(received.head.is_some() && buffer.is_empty());
+            assert_eq!(received.end, End::Complete);
+            drop(consumer);
+            assert_eq!(producer.push(b"body"), Pushed::Unwanted);
+            assert_eq!(producer.finish(), Finish::Whole);
+        }
+    }
+
+    /// A consumer that has the whole answer goes sooner or later than the next piece comes: that
+    /// must make no difference.
+    #[test]
+    fn a_complete_answer_is_over_whether_its_consumer_has_gone_or_not() {
+        for consumer_goes in [false, true] {
+            let (mut producer, consumer) = started(Some(2));
+            assert_eq!(producer.push(b"ok"), Pushed::Taken);
+            let consumer = (!consumer_goes).then_some(consumer);
+            for piece in [&b""[..], b"more"] {
+                assert_eq!(producer.push(piece), Pushed::Over);
+            }
+            drop(consumer);
+            assert_eq!(producer.finish(), Finish::Whole);
         }
     }
 

@@ -316,7 +316,7 @@ fn lines_on_wsgi_errors_are_in_the_log() {
             "half a line, its end: gr\u{fc}ezi",
             "printed to wsgi.errors",
         ] {
-            server.wait_for_log(line);
+            server.wait_for_log(&format!("ERROR wsgi.errors: {line}"));
         }
     });
 }
