@@ -239,6 +239,7 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
         if let Err(error) = waited {
             tracing::error!(%error, address = %listener.local(), "a listener has failed");
             tokio::time::sleep(ACCEPT_PAUSE).await;
+                service.cache.borrow_mut().release_descriptors();
         }
     }
 }

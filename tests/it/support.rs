@@ -23,6 +23,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use rustix::process::Pid;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
 use rustix::process::Signal;
 
 /// Long enough for a loaded machine; reaching it is a failure.
@@ -121,6 +123,15 @@ impl Server {
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).expect("the server is there");
+    }
+
+    /// Leaves the server room for so many more descriptors than it has now.
+    pub fn limit_descriptors(&self, more: usize) {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let limit = Some((std::fs::read_dir(folder).unwrap().count() + more) as u64);
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        let limit = Rlimit { current: limit, maximum: limit };
+        rustix::process::prlimit(pid, Resource::Nofile, limit).expect("a lower limit");
     }
 
     /// Waits for the end of the process.
