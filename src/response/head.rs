@@ -51,7 +51,7 @@ pub enum ConnectionField {
 /// Why an application's status or field was refused. Its fault: 500, and this text in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidHeader {
-    /// The status is not three digits from 100 on, then nothing or a space and a reason.
+    /// The status is not three digits from 200 on, then nothing or a space and a reason.
     StatusLine(String),
     /// A field name that is no token.
     Name(String),
@@ -81,11 +81,12 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// When it is not three digits, 100..=999, then nothing or a space and a reason without control
-    /// bytes but tab, or when it is longer than a head may be.
+    /// When it is not three digits, 200..=999, then nothing or a space and a reason without control
+    /// bytes but tab, or when it is longer than a head may be. A status below 200 announces another
+    /// answer behind it (RFC 9110 section 15.2): the client would take the next one for that.
     pub fn from_status_line(line: &[u8]) -> Result<Self, InvalidHeader> {
         let invalid = || InvalidHeader::StatusLine(quoted(line));
-        let [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] = line else {
+        let [a @ b'2'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', reason @ ..] = line else {
             return Err(invalid());
         };
         let digit = |byte: &u8| u16::from(byte - b'0');
@@ -374,17 +375,18 @@ mod tests {
             (b"404 ", 404, b"Not Found"),
             (b"299  two spaces", 299, b" two spaces"),
             (b"999 \xe9t\xe9", 999, b"\xe9t\xe9"),
-            (b"100 Continue", 100, b"Continue"),
         ];
         for (line, status, reason) in table {
             assert_eq!(parsed(line), Ok((*status, reason.to_vec())), "{}", line.escape_ascii());
         }
-        let bad: [&[u8]; 12] = [
+        let bad: [&[u8]; 14] = [
             b"",
             b"2",
             b"20",
             b"2000",
             b"099 Low",
+            b"100 Continue",
+            b"199 Last",
             b"OK",
             b" 200 OK",
             b"200\tOK",
