@@ -101,6 +101,9 @@ impl Socket {
                 unsafe { fill(fd, buffer, bytes_max, entry) }.await
             }
             Inner::Epoll { fd } => loop {
+                // A peer that always has sent more would otherwise keep the lane for itself: a
+                // socket that is ready makes nobody wait. A ring lets the others in by itself.
+                tokio::task::consume_budget().await;
                 let mut ready = match fd.readable().await {
                     Ok(ready) => ready,
                     Err(error) => return (Err(error), buffer),
@@ -155,7 +158,8 @@ impl Socket {
         rustix::fs::sendfile(self.fd(), file, Some(offset), bytes).map_err(io::Error::from)
     }
 
-    /// Waits until the socket has room to send, or has failed.
+    /// Waits until the socket has room to send, or has failed. The lane's other tasks have their
+    /// turn meanwhile, also when there is room at once.
     ///
     /// # Errors
     ///
@@ -168,6 +172,8 @@ impl Socket {
                 // unless the kernel says at once that there is some.
                 let mut ready = fd.ready(Interest::WRITABLE).await?;
                 if self.has_room() {
+                    drop(ready);
+                    tokio::task::yield_now().await;
                     return Ok(());
                 }
                 ready.clear_ready();
