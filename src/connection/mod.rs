@@ -242,7 +242,7 @@ impl Connection {
         self.watch.stop();
         self.outbox.bytes = self.service.take_buffer();
         match received {
-            Ok(0) if self.watch.has_passed() && !is_idle => {
+            Ok(0) if self.watch.has_passed(End::Receiving) && !is_idle => {
                 self.refuse(Reject::HeadTimeout);
                 self.flush().await?;
                 Err(Ended::Closed)
