@@ -267,7 +267,8 @@ impl Connection {
             }
             Next::Close => {
                 self.flush().await?;
-                if unread == Framing::None && self.input.unused().is_empty() {
+                let all_read = self.input.unused().is_empty() && !self.socket.has_unread();
+                if unread == Framing::None && all_read {
                     return Err(Ended::Closed);
                 }
                 Err(self.linger().await)

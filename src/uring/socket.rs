@@ -203,6 +203,13 @@ impl Socket {
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
     }
 
+    /// Whether the kernel holds bytes of the peer that were not received: closing would then reset
+    /// the connection.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(self.fd()).is_ok_and(|bytes| bytes > 0)
+    }
+
     fn has_room(&self) -> bool {
         let mut wanted =
             [rustix::event::PollFd::from_borrowed_fd(self.fd(), rustix::event::PollFlags::OUT)];
