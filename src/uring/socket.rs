@@ -331,6 +331,18 @@ impl Listener {
     }
 }
 
+impl Drop for Listener {
+    /// Ends the listening itself. The poll of a [`Listener::readable`] that was dropped holds the
+    /// descriptor open until the next connection comes, and that one would be nobody's.
+    fn drop(&mut self) {
+        let fd = match &self.inner {
+            ListenerInner::Ring(fd) => fd.as_fd(),
+            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
+        };
+        shut_down(fd, End::Receiving);
+    }
+}
+
 /// Whether this error says "not now".
 #[must_use]
 pub fn would_block(error: io::ErrorKind) -> bool {

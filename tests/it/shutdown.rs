@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::support::Client;
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::apps;
