@@ -97,9 +97,22 @@ enum Age {
     Used,
 }
 
-/// Serves one connection until it ends.
-pub async fn serve(service: Rc<Service>, socket: Socket, peer: SocketAddr, local: SocketAddr) {
-    let _open = service.open();
+/// Serves one connection until it ends. It counts as open from this call on, and not from the first
+/// turn of its task: a lane that drains must not take it for ended before it has begun.
+pub fn serve(
+    service: Rc<Service>,
+    socket: Socket,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> impl Future<Output = ()> {
+    let open = service.open();
+    async move {
+        let _open = open;
+        serve_open(service, socket, peer, local).await;
+    }
+}
+
+async fn serve_open(service: Rc<Service>, socket: Socket, peer: SocketAddr, local: SocketAddr) {
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
         service,

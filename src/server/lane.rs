@@ -168,7 +168,7 @@ async fn serve(
     listeners: &std::sync::mpsc::Receiver<Vec<OwnedFd>>,
 ) -> io::Result<()> {
     // A server that failed to start elsewhere drops its end without a command.
-    if commands.wait_for(|command| matches!(command, Command::Serve)).await.is_err() {
+    if commands.wait_for(|command| !matches!(command, Command::Prepare)).await.is_err() {
         return Ok(());
     }
     let mut accepting = Vec::new();
@@ -181,10 +181,11 @@ async fn serve(
     let flush = tokio::task::spawn_local(flush_access_log(Rc::clone(service)));
     // Only Drain and Cut follow; a server that is gone means the same.
     let _ = commands.wait_for(|command| !matches!(command, Command::Serve)).await;
+    // The idle connections first: accepting what is left may be waiting for their descriptors.
+    service.drain();
     for task in accepting {
         let _ = task.await;
     }
-    service.drain();
     while service.open_count() > 0 {
         tokio::select! {
             () = service.closed() => {}
@@ -201,13 +202,20 @@ async fn serve(
 }
 
 /// Accepts until the lane drains, then takes what is left in the queue: those clients were told
-/// that they are connected.
+/// that they are connected. Leaves them when the lane is cut.
 async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::Receiver<Command>) {
     let mut batch = 0;
     loop {
-        let draining = !matches!(*commands.borrow(), Command::Serve);
+        let draining = match *commands.borrow() {
+            Command::Cut => return,
+            Command::Drain => true,
+            Command::Prepare | Command::Serve => false,
+        };
         if service.open_count() >= CONNECTIONS_PER_LANE_MAX && !draining {
-            service.closed().await;
+            tokio::select! {
+                () = service.closed() => {}
+                _ = commands.changed() => {}
+            }
             continue;
         }
         let waited = match listener.accept_now() {
@@ -231,6 +239,7 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
             Err(error) if is_about_one_connection(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections just now");
+                service.cache.borrow_mut().release_descriptors();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 Ok(())
             }
@@ -239,7 +248,6 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
         if let Err(error) = waited {
             tracing::error!(%error, address = %listener.local(), "a listener has failed");
             tokio::time::sleep(ACCEPT_PAUSE).await;
-                service.cache.borrow_mut().release_descriptors();
         }
     }
 }
@@ -264,5 +272,90 @@ async fn flush_access_log(service: Rc<Service>) {
     loop {
         tokio::time::sleep(ACCESS_LOG_DELAY_MAX).await;
         service.access_log.borrow_mut().flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::io::Write;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use crate::server::listener;
+
+    fn service(io: Io) -> Rc<Service> {
+        Rc::new(Service {
+            io,
+            router: Router::new(Vec::new()),
+            files: Vec::new(),
+            cache: RefCell::new(FileCache::new()),
+            apps: Vec::new(),
+            deadlines: Deadlines::new(),
+            access_log: RefCell::new(AccessLog::Off),
+            body_bytes_max: 0,
+            idle_time_max: Duration::from_secs(60),
+            state: State::default(),
+        })
+    }
+
+    /// Serves on `listening`, told `commands` one after the other before the lane looks.
+    fn serve_told(commands: &[Command], listening: Vec<OwnedFd>) {
+        let (say, mut hear) = watch::channel(Command::Prepare);
+        for command in commands {
+            say.send_replace(command.clone());
+        }
+        let (hand, handed) = std::sync::mpsc::channel();
+        hand.send(listening).unwrap();
+        let runtime = Runtime::epoll().unwrap();
+        runtime.block_on(async {
+            let service = service(runtime.io());
+            let served = serve(&service, &mut hear, &handed);
+            let served = tokio::time::timeout(Duration::from_secs(20), served).await;
+            served.expect("the lane ends").unwrap();
+        });
+    }
+
+    #[test]
+    fn a_lane_that_is_told_to_end_before_it_has_begun_ends() {
+        serve_told(&[Command::Serve, Command::Drain], Vec::new());
+    }
+
+    #[test]
+    fn every_connection_in_the_queue_is_answered_before_the_end() {
+        let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+        let address = bound.address();
+        let listening = bound.listen().unwrap();
+        // The last batch is larger than what tokio runs in one turn.
+        let mut clients: Vec<TcpStream> = (0..5 * ACCEPT_BATCH_MAX - 1)
+            .map(|_| {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                client
+            })
+            .collect();
+        serve_told(&[Command::Serve, Command::Drain], vec![listening]);
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 404 "), "{}", answer.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_connection_counts_before_its_first_turn() {
+        Runtime::epoll().unwrap().block_on(async {
+            let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+            let address = bound.address();
+            let listener = Listener::new(Io::Epoll, bound.listen().unwrap()).unwrap();
+            let _client = TcpStream::connect(address).unwrap();
+            let (socket, peer) = listener.accept_now().unwrap();
+            let service = service(Io::Epoll);
+            let connection = connection::serve(Rc::clone(&service), socket, peer, address);
+            assert_eq!(service.open_count(), 1);
+            drop(connection);
+            assert_eq!(service.open_count(), 0);
+        });
     }
 }

@@ -222,7 +222,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new() }
+        Some(Self { stream, received: Vec::new() })
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
