@@ -290,7 +290,8 @@ impl Connection {
     }
 
     /// Ends our side and listens until the peer ends its own, so that the answer is not lost to the
-    /// reset that unread bytes would cause (RFC 9112 section 9.6).
+    /// reset that unread bytes would cause (RFC 9112 section 9.6). A peer that takes too long for that
+    /// is reset.
     async fn linger(&mut self) -> Ended {
         self.socket.end(End::Sending);
         self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
@@ -300,9 +301,11 @@ impl Connection {
             let (received, buffer) = self.socket.receive(buffer, usize::MAX).await;
             self.input.give_back(buffer);
             if matches!(received, Ok(0) | Err(_)) {
-                return Ended::Closed;
+                break;
             }
         }
+        // A peer that still sends would otherwise wait for room that nobody makes.
+        if self.watch.has_passed(End::Both) { Ended::Reset } else { Ended::Closed }
     }
 
     /// Refuses the request that is at hand. What follows on this connection cannot be trusted.

@@ -1,5 +1,6 @@
 //! The life of a connection: kept, idle, late, slow, and gone in the middle.
 
+use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
@@ -210,5 +211,25 @@ fn the_last_answer_ends_without_a_reset() {
         let mut rest = Vec::new();
         client.stream().read_to_end(&mut rest).expect("an end, and no reset");
         assert!(rest.is_empty(), "{io}");
+    }
+}
+
+#[test]
+fn a_client_that_goes_on_sending_after_its_refusal_is_reset() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    for io in ["uring", "epoll"] {
+        let server = Server::start(&["--io", io, "--workers", "1", "--static", &site.at("/")]);
+        let client = server.connect();
+        let mut stream = client.stream();
+        let head = "POST /a.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(65536));
+        let error = loop {
+            if let Err(error) = stream.write_all(chunk.as_bytes()) {
+                break error.kind();
+            }
+        };
+        let is_end = matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+        assert!(is_end, "{io}: {error}");
     }
 }
