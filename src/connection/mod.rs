@@ -106,13 +106,7 @@ pub fn serve(
     local: SocketAddr,
 ) -> impl Future<Output = ()> {
     let open = service.open();
-    async move {
-        let _open = open;
-        serve_open(service, socket, peer, local).await;
-    }
-}
-
-async fn serve_open(service: Rc<Service>, socket: Socket, peer: SocketAddr, local: SocketAddr) {
+    // Made here, so that the task holds the connection alone and not its parts as well.
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
         service,
@@ -126,11 +120,14 @@ async fn serve_open(service: Rc<Service>, socket: Socket, peer: SocketAddr, loca
         head_due: None,
         age: Age::Fresh,
     };
-    let ended = connection.run().await;
-    if matches!(ended, Ended::Reset | Ended::TooSlow) {
-        connection.socket.reset_on_close();
+    async move {
+        let _open = open;
+        let ended = connection.run().await;
+        if matches!(ended, Ended::Reset | Ended::TooSlow) {
+            connection.socket.reset_on_close();
+        }
+        tracing::trace!(%peer, ?ended, "connection ended");
     }
-    tracing::trace!(%peer, ?ended, "connection ended");
 }
 
 impl Connection {
