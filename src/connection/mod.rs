@@ -287,8 +287,8 @@ impl Connection {
     }
 
     /// Ends our side and listens until the peer ends its own, so that the answer is not lost to the
-    /// reset that unread bytes would cause (RFC 9112 section 9.6). A peer that takes too long for that
-    /// is reset.
+    /// reset that unread bytes would cause (RFC 9112 section 9.6). A peer that takes too long is
+    /// reset.
     async fn linger(&mut self) -> Ended {
         self.socket.end(End::Sending);
         self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);

@@ -1,8 +1,7 @@
 //! How many descriptors the process may have open: as many as the hard limit permits.
 //!
-//! The soft limit is 1024 almost everywhere, for programs that still use select(2). A lane takes
-//! [`CONNECTIONS_PER_LANE_MAX`](crate::limits::CONNECTIONS_PER_LANE_MAX) connections and keeps large
-//! files open besides.
+//! The soft limit is 1024 almost everywhere, for programs that still use select(2). A lane takes as
+//! many connections as `limits::CONNECTIONS_PER_LANE_MAX` says, and keeps large files open besides.
 
 use rustix::process::Resource;
 use rustix::process::Rlimit;
