@@ -19,6 +19,7 @@ use crate::request::Reject;
 use crate::request::chunked::Decoder;
 use crate::request::chunked::Progress;
 use crate::uring::Io;
+use crate::uring::socket::End;
 use crate::uring::spool::Spool;
 
 /// Why there is no body.
@@ -164,7 +165,9 @@ async fn receive_into(
 fn conclude(connection: &Connection, received: &io::Result<usize>) -> Result<usize, NoBody> {
     connection.watch.stop();
     match received {
-        Ok(0) if connection.watch.has_passed() => Err(NoBody::Refused(Reject::BodyTimeout)),
+        Ok(0) if connection.watch.has_passed(End::Receiving) => {
+            Err(NoBody::Refused(Reject::BodyTimeout))
+        }
         Ok(0) | Err(_) => Err(NoBody::Ended(Ended::PeerGone)),
         Ok(bytes) => Ok(*bytes),
     }

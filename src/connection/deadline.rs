@@ -47,14 +47,9 @@ pub struct Watch {
 struct Clockwork {
     waiting: Cell<Waiting>,
     due: Cell<Moment>,
-    passed: Cell<Passed>,
+    /// What a deadline has ended. It stays ended, so this is never taken back.
+    passed: Cell<Option<End>>,
     ending: Ending,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Passed {
-    No,
-    Yes,
 }
 
 impl Deadlines {
@@ -70,7 +65,7 @@ impl Deadlines {
         let clockwork = Rc::new(Clockwork {
             waiting: Cell::new(Waiting::Nothing),
             due: Cell::new(Moment::NEVER),
-            passed: Cell::new(Passed::No),
+            passed: Cell::new(None),
             ending,
         });
         let mut watches = self.watches.borrow_mut();
@@ -96,8 +91,7 @@ impl Deadlines {
         for (_, watch) in self.watches.borrow().iter() {
             if watch.due.get() <= now {
                 watch.due.set(Moment::NEVER);
-                watch.passed.set(Passed::Yes);
-                watch.end();
+                watch.passed.set(Some(watch.end()));
             }
         }
     }
@@ -120,7 +114,7 @@ impl Deadlines {
 }
 
 impl Clockwork {
-    fn end(&self) {
+    fn end(&self) -> End {
         let end = match self.waiting.get() {
             // A peer that is late can still read the 408, and a request that arrived in this very
             // moment is still received and answered.
@@ -128,6 +122,7 @@ impl Clockwork {
             Waiting::Peer | Waiting::Nothing => End::Both,
         };
         self.ending.end(end);
+        end
     }
 }
 
@@ -149,15 +144,48 @@ impl Watch {
         self.clockwork.due.set(Moment::NEVER);
     }
 
-    /// Whether the wait was ended by its deadline, and not by the peer. Asking forgets it.
+    /// Whether a deadline, and not the peer, has ended this. A request that came in the very moment
+    /// in which receiving was ended still has all its time to be answered.
     #[must_use]
-    pub fn has_passed(&self) -> bool {
-        self.clockwork.passed.replace(Passed::No) == Passed::Yes
+    pub fn has_passed(&self, end: End) -> bool {
+        self.clockwork.passed.get() == Some(end)
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         self.deadlines.watches.borrow_mut().remove(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::rc::Weak;
+
+    #[test]
+    fn a_late_head_says_nothing_about_its_answer() {
+        let deadlines = Deadlines::new();
+        let watch = deadlines.watch(Ending::Ring(Weak::new()));
+        watch.wait(Waiting::Request, Duration::ZERO);
+        deadlines.end_passed(Moment::now());
+        // The last bytes came all the same: the next wait is for room to answer.
+        watch.wait(Waiting::Peer, Duration::from_secs(1));
+        assert!(!watch.has_passed(End::Both), "the peer is not slow to read");
+        assert!(watch.has_passed(End::Receiving), "nothing more is received");
+        deadlines.end_passed(Moment::now().after(Duration::from_secs(2)));
+        assert!(watch.has_passed(End::Both));
+    }
+
+    #[test]
+    fn a_deadline_passes_once_and_only_while_it_is_set() {
+        let deadlines = Deadlines::new();
+        let watch = deadlines.watch(Ending::Ring(Weak::new()));
+        let later = Moment::now().after(Duration::from_secs(9));
+        watch.wait(Waiting::Peer, Duration::from_secs(10));
+        deadlines.end_passed(later);
+        watch.stop();
+        deadlines.end_passed(later.after(Duration::from_secs(9)));
+        assert!(!watch.has_passed(End::Both) && !watch.has_passed(End::Receiving));
     }
 }

@@ -97,9 +97,16 @@ enum Age {
     Used,
 }
 
-/// Serves one connection until it ends.
-pub async fn serve(service: Rc<Service>, socket: Socket, peer: SocketAddr, local: SocketAddr) {
-    let _open = service.open();
+/// Serves one connection until it ends. It counts as open from this call on, and not from the first
+/// turn of its task: a lane that drains must not take it for ended before it has begun.
+pub fn serve(
+    service: Rc<Service>,
+    socket: Socket,
+    peer: SocketAddr,
+    local: SocketAddr,
+) -> impl Future<Output = ()> {
+    let open = service.open();
+    // Made here, so that the task holds the connection alone and not its parts as well.
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
         service,
@@ -113,11 +120,14 @@ pub async fn serve(service: Rc<Service>, socket: Socket, peer: SocketAddr, local
         head_due: None,
         age: Age::Fresh,
     };
-    let ended = connection.run().await;
-    if matches!(ended, Ended::Reset | Ended::TooSlow) {
-        connection.socket.reset_on_close();
+    async move {
+        let _open = open;
+        let ended = connection.run().await;
+        if matches!(ended, Ended::Reset | Ended::TooSlow) {
+            connection.socket.reset_on_close();
+        }
+        tracing::trace!(%peer, ?ended, "connection ended");
     }
-    tracing::trace!(%peer, ?ended, "connection ended");
 }
 
 impl Connection {
@@ -242,7 +252,7 @@ impl Connection {
         self.watch.stop();
         self.outbox.bytes = self.service.take_buffer();
         match received {
-            Ok(0) if self.watch.has_passed() && !is_idle => {
+            Ok(0) if self.watch.has_passed(End::Receiving) && !is_idle => {
                 self.refuse(Reject::HeadTimeout);
                 self.flush().await?;
                 Err(Ended::Closed)
@@ -267,7 +277,8 @@ impl Connection {
             }
             Next::Close => {
                 self.flush().await?;
-                if unread == Framing::None && self.input.unused().is_empty() {
+                let all_read = self.input.unused().is_empty() && !self.socket.has_unread();
+                if unread == Framing::None && all_read {
                     return Err(Ended::Closed);
                 }
                 Err(self.linger().await)
@@ -276,7 +287,8 @@ impl Connection {
     }
 
     /// Ends our side and listens until the peer ends its own, so that the answer is not lost to the
-    /// reset that unread bytes would cause (RFC 9112 section 9.6).
+    /// reset that unread bytes would cause (RFC 9112 section 9.6). A peer that takes too long is
+    /// reset.
     async fn linger(&mut self) -> Ended {
         self.socket.end(End::Sending);
         self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
@@ -286,9 +298,11 @@ impl Connection {
             let (received, buffer) = self.socket.receive(buffer, usize::MAX).await;
             self.input.give_back(buffer);
             if matches!(received, Ok(0) | Err(_)) {
-                return Ended::Closed;
+                break;
             }
         }
+        // A peer that still sends would otherwise wait for room that nobody makes.
+        if self.watch.has_passed(End::Both) { Ended::Reset } else { Ended::Closed }
     }
 
     /// Refuses the request that is at hand. What follows on this connection cannot be trusted.

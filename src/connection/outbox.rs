@@ -11,6 +11,7 @@ use crate::connection::deadline::Waiting;
 use crate::connection::deadline::Watch;
 use crate::limits::SEND_WAIT_MAX;
 use crate::limits::SENDFILE_SLICE_BYTES;
+use crate::uring::socket::End;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;
 use crate::uring::socket::would_block;
@@ -104,7 +105,7 @@ pub(super) async fn wait_for_room(socket: &Socket, watch: &Watch) -> Result<(), 
     watch.wait(Waiting::Peer, SEND_WAIT_MAX);
     let waited = socket.writable().await;
     watch.stop();
-    if watch.has_passed() {
+    if watch.has_passed(End::Both) {
         return Err(Ended::TooSlow);
     }
     waited.map_err(|_| Ended::PeerGone)

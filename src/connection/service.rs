@@ -111,10 +111,12 @@ impl Service {
         self.state.spare.borrow_mut().pop().unwrap_or_default()
     }
 
-    /// Takes a buffer back for others, unless there are enough or it has grown beyond use.
+    /// Takes a buffer back for others, unless there are enough, it has grown beyond use, or it owns
+    /// no memory.
     pub fn keep_buffer(&self, mut buffer: Vec<u8>) {
         let mut spare = self.state.spare.borrow_mut();
-        if spare.len() < SPARE_BUFFERS_MAX && buffer.capacity() <= 2 * SEND_BUFFER_BYTES_MAX {
+        let is_of_use = (1..=2 * SEND_BUFFER_BYTES_MAX).contains(&buffer.capacity());
+        if spare.len() < SPARE_BUFFERS_MAX && is_of_use {
             buffer.clear();
             spare.push(buffer);
         }

@@ -168,8 +168,7 @@ async fn serve(
     listeners: &std::sync::mpsc::Receiver<Vec<OwnedFd>>,
 ) -> io::Result<()> {
     // A server that failed to start elsewhere drops its end without a command. A lane that is late
-    // may see Drain first: only the last command stays. It then takes what is in the queue, and
-    // ends.
+    // may see Drain first, as only the last command stays: it takes what is in the queue, and ends.
     if commands.wait_for(|command| !matches!(command, Command::Prepare)).await.is_err() {
         return Ok(());
     }
@@ -183,10 +182,11 @@ async fn serve(
     let flush = tokio::task::spawn_local(flush_access_log(Rc::clone(service)));
     // Only Drain and Cut follow; a server that is gone means the same.
     let _ = commands.wait_for(|command| !matches!(command, Command::Serve)).await;
+    // The idle connections first: accepting what is left may be waiting for their descriptors.
+    service.drain();
     for task in accepting {
         let _ = task.await;
     }
-    service.drain();
     while service.open_count() > 0 {
         tokio::select! {
             () = service.closed() => {}
@@ -203,13 +203,20 @@ async fn serve(
 }
 
 /// Accepts until the lane drains, then takes what is left in the queue: those clients were told
-/// that they are connected.
+/// that they are connected. Leaves them when the lane is cut.
 async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::Receiver<Command>) {
     let mut batch = 0;
     loop {
-        let draining = !matches!(*commands.borrow(), Command::Serve);
+        let draining = match *commands.borrow() {
+            Command::Cut => return,
+            Command::Drain => true,
+            Command::Prepare | Command::Serve => false,
+        };
         if service.open_count() >= CONNECTIONS_PER_LANE_MAX && !draining {
-            service.closed().await;
+            tokio::select! {
+                () = service.closed() => {}
+                _ = commands.changed() => {}
+            }
             continue;
         }
         let waited = match listener.accept_now() {
@@ -233,6 +240,7 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
             Err(error) if is_about_one_connection(&error) => continue,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections just now");
+                service.cache.borrow_mut().release_descriptors();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 Ok(())
             }
@@ -271,14 +279,12 @@ async fn flush_access_log(service: Rc<Service>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::listener;
     use std::io::Read;
     use std::io::Write;
     use std::net::TcpStream;
     use std::time::Duration;
 
-    /// Long enough for a loaded machine; reaching it is a failure.
-    const PATIENCE: Duration = Duration::from_secs(20);
+    use crate::server::listener;
 
     fn service(io: Io) -> Rc<Service> {
         Rc::new(Service {
@@ -290,32 +296,67 @@ mod tests {
             deadlines: Deadlines::new(),
             access_log: RefCell::new(AccessLog::Off),
             body_bytes_max: 0,
-            idle_time_max: PATIENCE,
+            idle_time_max: Duration::from_secs(60),
             state: State::default(),
         })
     }
 
-    #[test]
-    fn a_lane_that_sees_drain_first_answers_its_queue_and_ends() {
+    /// Serves on `listening`, told `commands` one after the other before the lane looks.
+    fn serve_told(commands: &[Command], listening: Vec<OwnedFd>) {
+        let (say, mut hear) = watch::channel(Command::Prepare);
+        for command in commands {
+            say.send_replace(command.clone());
+        }
+        let (hand, handed) = std::sync::mpsc::channel();
+        hand.send(listening).unwrap();
         let runtime = Runtime::epoll().unwrap();
+        runtime.block_on(async {
+            let service = service(runtime.io());
+            let served = serve(&service, &mut hear, &handed);
+            let served = tokio::time::timeout(Duration::from_secs(20), served).await;
+            served.expect("the lane ends").unwrap();
+        });
+    }
+
+    #[test]
+    fn a_lane_that_is_told_to_end_before_it_has_begun_ends() {
+        serve_told(&[Command::Serve, Command::Drain], Vec::new());
+    }
+
+    #[test]
+    fn every_connection_in_the_queue_is_answered_before_the_end() {
         let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
         let address = bound.address();
-        let (hand, listeners) = std::sync::mpsc::channel();
-        hand.send(vec![bound.listen().unwrap()]).unwrap();
-        let mut client = TcpStream::connect(address).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let listening = bound.listen().unwrap();
+        // The last batch is larger than what tokio runs in one turn.
+        let mut clients: Vec<TcpStream> = (0..5 * ACCEPT_BATCH_MAX - 1)
+            .map(|_| {
+                let mut client = TcpStream::connect(address).unwrap();
+                client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                client
+            })
+            .collect();
+        serve_told(&[Command::Serve, Command::Drain], vec![listening]);
+        for client in &mut clients {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 404 "), "{}", answer.escape_ascii());
+        }
+    }
 
-        let (commands, mut heard) = watch::channel(Command::Prepare);
-        commands.send_replace(Command::Serve);
-        commands.send_replace(Command::Drain);
-        let service = service(runtime.io());
-        let ended = runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, serve(&service, &mut heard, &listeners)).await
+    #[test]
+    fn a_connection_counts_before_its_first_turn() {
+        Runtime::epoll().unwrap().block_on(async {
+            let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+            let address = bound.address();
+            let listener = Listener::new(Io::Epoll, bound.listen().unwrap()).unwrap();
+            let _client = TcpStream::connect(address).unwrap();
+            let (socket, peer) = listener.accept_now().unwrap();
+            let service = service(Io::Epoll);
+            let connection = connection::serve(Rc::clone(&service), socket, peer, address);
+            assert_eq!(service.open_count(), 1);
+            drop(connection);
+            assert_eq!(service.open_count(), 0);
         });
-        assert!(matches!(ended, Ok(Ok(()))), "{ended:?}");
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 404 "), "{answer:?}");
     }
 }

@@ -4,6 +4,7 @@
 //! log and this room's commands; no request passes through here.
 
 mod announce;
+mod descriptors;
 mod exit;
 mod lane;
 pub mod listener;
@@ -70,6 +71,7 @@ struct Lanes {
 ///
 /// What kept the server from starting; nothing was served then.
 pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
+    descriptors::permit();
     let settings = Arc::new(settings);
     let (hear, events) = mpsc::channel();
     let signal = hear.clone();

@@ -61,6 +61,17 @@ impl FileCache {
         self.entries.insert(Key { files, path: path.into() }, entry);
     }
 
+    /// Gives back every descriptor that entries hold, for when there are too few in the process.
+    /// Gives how many those were; answers that are being sent keep theirs.
+    pub fn release_descriptors(&mut self) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|_, entry| match &entry.kind {
+            Kind::File(file) => matches!(file.content, Content::Inline(_)),
+            Kind::Folder | Kind::Missing => true,
+        });
+        before - self.entries.len()
+    }
+
     /// Entries held.
     #[must_use]
     pub fn len(&self) -> usize {

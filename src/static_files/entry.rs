@@ -96,6 +96,10 @@ impl Entry {
     }
 }
 
+/// Fri, 31 Dec 9999 23:59:59 GMT: the year of an IMF-fixdate has four digits (RFC 9110 section
+/// 5.6.7), and httpdate panics at a fifth.
+const HTTP_DATE_SECONDS_MAX: u64 = 253_402_300_799;
+
 impl Identity {
     /// The identity in what fstat(2) says.
     #[must_use]
@@ -123,8 +127,10 @@ impl Identity {
         format!("\"{:x}-{:x}\"", self.modified_ns, self.size_bytes)
     }
 
+    /// Within what a date of HTTP can say: a file may claim to be from any year.
     fn modified_unix_seconds(&self) -> u64 {
-        u64::try_from(self.modified_ns / 1_000_000_000).unwrap_or(0)
+        let seconds = (self.modified_ns / 1_000_000_000).clamp(0, HTTP_DATE_SECONDS_MAX.into());
+        u64::try_from(seconds).unwrap_or(HTTP_DATE_SECONDS_MAX)
     }
 }
 
@@ -193,6 +199,31 @@ impl File {
             Content::Descriptor(fd) => {
                 rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == self.identity)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_from_any_year_has_a_date() {
+        let cases = [
+            (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (-1, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (253_402_300_800, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ];
+        for (seconds, date) in cases {
+            let modified_ns = i128::from(seconds) * 1_000_000_000;
+            let identity =
+                Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 };
+            let content = Content::Inline(Box::default());
+            let file = File::new(identity, content, "text/plain".to_owned(), None);
+            assert_eq!(file.last_modified, date);
         }
     }
 }

@@ -20,6 +20,7 @@ use std::rc::Rc;
 
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 pub use cache::FileCache;
 pub use cache::Known;
@@ -76,7 +77,16 @@ pub async fn look(
         known.renew();
     }
     for _ in 0..OPEN_TRIES_MAX {
-        let kind = match resolve(io, &files.root, path).await? {
+        let found = match resolve(io, &files.root, path).await {
+            Err(error) if lacks_descriptors(&error) => {
+                if cache.borrow_mut().release_descriptors() == 0 {
+                    return Err(error);
+                }
+                continue;
+            }
+            found => found?,
+        };
+        let kind = match found {
             Found::Missing => Kind::Missing,
             Found::Folder => Kind::Folder,
             Found::File { fd, stat, name } => {
@@ -108,6 +118,11 @@ pub async fn look(
     }
     // The file is being written all the time. Its reader can come again.
     Err(io::Error::from(io::ErrorKind::ResourceBusy))
+}
+
+/// EMFILE or ENFILE: those that the cache holds can be given back.
+fn lacks_descriptors(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 enum Loaded {

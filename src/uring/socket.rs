@@ -101,6 +101,9 @@ impl Socket {
                 unsafe { fill(fd, buffer, bytes_max, entry) }.await
             }
             Inner::Epoll { fd } => loop {
+                // A peer that always has sent more would otherwise keep the lane for itself: a
+                // socket that is ready makes nobody wait. A ring lets the others in by itself.
+                tokio::task::consume_budget().await;
                 let mut ready = match fd.readable().await {
                     Ok(ready) => ready,
                     Err(error) => return (Err(error), buffer),
@@ -155,7 +158,8 @@ impl Socket {
         rustix::fs::sendfile(self.fd(), file, Some(offset), bytes).map_err(io::Error::from)
     }
 
-    /// Waits until the socket has room to send, or has failed.
+    /// Waits until the socket has room to send, or has failed. The lane's other tasks have their
+    /// turn meanwhile, also when there is room at once.
     ///
     /// # Errors
     ///
@@ -168,6 +172,8 @@ impl Socket {
                 // unless the kernel says at once that there is some.
                 let mut ready = fd.ready(Interest::WRITABLE).await?;
                 if self.has_room() {
+                    drop(ready);
+                    tokio::task::yield_now().await;
                     return Ok(());
                 }
                 ready.clear_ready();
@@ -195,6 +201,13 @@ impl Socket {
     pub fn reset_on_close(&self) {
         // ENOTCONN and the like mean that the peer is gone already.
         let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
+    }
+
+    /// Whether the kernel holds bytes of the peer that were not received: closing would then reset
+    /// the connection.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        rustix::io::ioctl_fionread(self.fd()).is_ok_and(|bytes| bytes > 0)
     }
 
     fn has_room(&self) -> bool {
@@ -315,6 +328,18 @@ impl Listener {
             ListenerInner::Epoll(_) => Inner::Epoll { fd: Rc::new(watch(accepted)?) },
         };
         Ok((Socket { inner }, SocketAddr::try_from(peer)?))
+    }
+}
+
+impl Drop for Listener {
+    /// Ends the listening itself. The poll of a [`Listener::readable`] that was dropped holds the
+    /// descriptor open until the next connection comes, and that one would be nobody's.
+    fn drop(&mut self) {
+        let fd = match &self.inner {
+            ListenerInner::Ring(fd) => fd.as_fd(),
+            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
+        };
+        shut_down(fd, End::Receiving);
     }
 }
 

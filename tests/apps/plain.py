@@ -228,6 +228,12 @@ def bad_status(environ, start_response):
     return [b"must not be sent"]
 
 
+def interim(environ, start_response):
+    """A status that announces another answer behind it, which WSGI cannot give."""
+    start_response("103 Early Hints", TEXT)
+    return [b"must not be sent"]
+
+
 def hop_by_hop(environ, start_response):
     """Fields of the connection belong to the server (PEP 3333, "Other HTTP Features")."""
     start_response("200 OK", [*TEXT, ("Connection", "close")])
@@ -332,6 +338,7 @@ PATHS = {
     "/long": long,
     "/bad_header": bad_header,
     "/bad_status": bad_status,
+    "/interim": interim,
     "/hop_by_hop": hop_by_hop,
     "/started_twice": started_twice,
     "/never_started": never_started,

@@ -1,5 +1,9 @@
 //! The life of a connection: kept, idle, late, slow, and gone in the middle.
 
+use std::io::ErrorKind;
+use std::io::Read;
+use std::io::Write;
+use std::net::Shutdown;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -166,4 +170,66 @@ fn each_answer_is_in_the_access_log() {
     assert!(lines[3].contains("\"GET /hello HTTP/1.1\" 200 13"), "{text}");
     assert!(lines[4].contains("\"GET /raise HTTP/1.1\" 500 "), "{text}");
     assert!(lines[5].contains(" 400 "), "{text}");
+}
+
+#[test]
+fn a_client_that_never_pauses_leaves_turns_for_others() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    for io in ["uring", "epoll"] {
+        let server = Server::start(&["--io", io, "--workers", "1", "--static", &site.at("/")]);
+        let greedy = server.connect();
+        let mut answers = greedy.stream().try_clone().unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut sink = vec![0; 1 << 20];
+            while matches!(answers.read(&mut sink), Ok(1..)) {}
+        });
+        let mut requests = greedy.stream().try_clone().unwrap();
+        let writer = std::thread::spawn(move || {
+            let many = "GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2000);
+            while requests.write_all(many.as_bytes()).is_ok() {}
+        });
+        for _ in 0..20 {
+            assert_eq!(server.get("/a.txt").text(), "text", "{io}");
+        }
+        greedy.stream().shutdown(Shutdown::Both).unwrap();
+        writer.join().unwrap();
+        reader.join().unwrap();
+    }
+}
+
+#[test]
+fn the_last_answer_ends_without_a_reset() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    for io in ["uring", "epoll"] {
+        let server = Server::start(&["--io", io, "--workers", "1", "--static", &site.at("/")]);
+        // The head fills the first receive to its last byte; what follows stays in the kernel.
+        let start = "GET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Padding: ";
+        let padding = "x".repeat(2048 - start.len() - 4);
+        let mut client = server.connect();
+        client.send(format!("{start}{padding}\r\n\r\nand more that nobody reads"));
+        assert_eq!(client.response().text(), "text");
+        let mut rest = Vec::new();
+        client.stream().read_to_end(&mut rest).expect("an end, and no reset");
+        assert!(rest.is_empty(), "{io}");
+    }
+}
+
+#[test]
+fn a_client_that_goes_on_sending_after_its_refusal_is_reset() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    for io in ["uring", "epoll"] {
+        let server = Server::start(&["--io", io, "--workers", "1", "--static", &site.at("/")]);
+        let client = server.connect();
+        let mut stream = client.stream();
+        let head = "POST /a.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        let chunk = format!("10000\r\n{}\r\n", "x".repeat(65536));
+        let error = loop {
+            if let Err(error) = stream.write_all(chunk.as_bytes()) {
+                break error.kind();
+            }
+        };
+        let is_end = matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+        assert!(is_end, "{io}: {error}");
+    }
 }

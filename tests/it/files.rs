@@ -332,3 +332,22 @@ fn one_hundred_clients_share_a_lane_without_mixing_bytes() {
         }
     }
 }
+
+#[test]
+fn files_that_are_kept_open_leave_descriptors_for_connections() {
+    let site = Site::new(&[]);
+    let bytes = pattern(40_000);
+    for number in 0..100 {
+        site.write(&format!("{number}.bin"), &bytes);
+    }
+    for io in ["uring", "epoll"] {
+        let server = Server::start(&["--io", io, "--workers", "1", "--static", &site.at("/")]);
+        server.limit_descriptors(20);
+        for number in 0..100 {
+            // Each on a connection of its own: opening and accepting both need a descriptor.
+            let response = server.get(&format!("/{number}.bin"));
+            assert_eq!(response.status, 200, "{number}");
+            assert!(response.body == bytes, "{number}");
+        }
+    }
+}

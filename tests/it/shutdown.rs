@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::support::Client;
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::apps;
@@ -117,4 +118,40 @@ fn exit_handlers_of_python_run() {
         let text = std::fs::read_to_string(&marks).unwrap_or_default();
         assert_eq!(text, "left\nleft\n", "one mark for each lane's interpreter");
     }
+}
+
+#[test]
+fn a_server_that_ends_refuses_new_connections_while_it_finishes() {
+    for io in ["uring", "epoll"] {
+        let mut server = serve(&["--io", io]);
+        let mut running = server.connect();
+        running.send("GET /sleep?ms=4000 HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(server.get("/hello").text(), "Hello, world!");
+        let mut idle = server.connect();
+        idle.get("/hello");
+        let start = Instant::now();
+        server.signal(Signal::TERM);
+        idle.expect_end();
+        // Whoever can still connect is answered.
+        while let Some(mut late) = Client::try_connect(server.address) {
+            assert_eq!(late.get("/hello").text(), "Hello, world!", "{io}");
+            assert!(start.elapsed() < Duration::from_secs(3), "{io}: it still listens");
+        }
+        assert_eq!(running.response().text(), "slept");
+        assert_eq!(server.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_server_without_descriptors_ends_all_the_same() {
+    let mut server = serve(&[]);
+    server.limit_descriptors(10);
+    // Idle ones, as many as can be taken and more.
+    let clients: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    server.wait_for_log("cannot accept connections");
+    let start = Instant::now();
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    drop(clients);
 }

@@ -23,6 +23,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use rustix::process::Pid;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
 use rustix::process::Signal;
 
 /// Long enough for a loaded machine; reaching it is a failure.
@@ -128,6 +130,15 @@ impl Server {
         rustix::process::kill_process(pid, signal).expect("the server is there");
     }
 
+    /// Leaves the server room for so many more descriptors than it has now.
+    pub fn limit_descriptors(&self, more: usize) {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let limit = Some((std::fs::read_dir(folder).unwrap().count() + more) as u64);
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap());
+        let limit = Rlimit { current: limit, maximum: limit };
+        rustix::process::prlimit(pid, Resource::Nofile, limit).expect("a lower limit");
+    }
+
     /// Waits for the end of the process.
     pub fn wait(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -207,11 +218,16 @@ impl Response {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("connects");
+        Self::try_connect(address).expect("connects")
+    }
+
+    /// None when nobody listens.
+    pub fn try_connect(address: SocketAddr) -> Option<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new() }
+        Some(Self { stream, received: Vec::new() })
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {

@@ -330,6 +330,7 @@ fn a_faulty_application_gives_500_and_a_traceback_in_the_log_only() {
             "/exit",
             "/bad_header",
             "/bad_status",
+            "/interim",
             "/hop_by_hop",
             "/started_twice",
             "/never_started",
