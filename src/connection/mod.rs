@@ -45,6 +45,7 @@ use crate::connection::service::Service;
 use crate::limits::HEAD_TIME_MAX;
 use crate::limits::LINGER_TIME_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
+use crate::limits::SEND_WAIT_MAX;
 use crate::request::Framing;
 use crate::request::Method;
 use crate::request::Reject;
@@ -91,7 +92,7 @@ struct Connection {
 }
 
 /// Whether a connection has had a request yet.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     Fresh,
     Used,
@@ -229,28 +230,26 @@ impl Connection {
         Ok(settlement)
     }
 
-    /// Receives more of a head, after everything that is ready has been sent.
+    /// Sends everything that is ready and receives more of a head. Both operations are handed over
+    /// together: on the ring they cost one system call for all connections of the lane's turn.
     async fn receive_head(&mut self) -> Result<(), Ended> {
-        self.flush().await?;
         let is_idle = self.input.unused().is_empty();
-        match (is_idle, self.service.phase(), self.age) {
-            (true, Phase::Draining, Age::Used) => return Err(Ended::Closed),
-            // It was accepted, so its first request is answered, if it comes soon.
-            (true, Phase::Draining, Age::Fresh) => self.watch.wait(Waiting::Peer, LINGER_TIME_MAX),
-            (true, Phase::Serving, _) => {
-                self.watch.wait(Waiting::Idle, self.service.idle_time_max);
-            }
-            (false, ..) => {
-                let due = *self.head_due.get_or_insert_with(|| Moment::now().after(HEAD_TIME_MAX));
-                self.watch.wait_until(Waiting::Request, due);
-            }
+        if is_idle && self.service.phase() == Phase::Draining && self.age == Age::Used {
+            self.flush().await?;
+            return Err(Ended::Closed);
         }
-        self.service.keep_buffer(std::mem::take(&mut self.outbox.bytes));
-        let buffer = self.input.lend();
-        let (received, buffer) = self.socket.receive(buffer, usize::MAX).await;
-        self.input.give_back(buffer);
+        if !is_idle && self.head_due.is_none() {
+            self.head_due = Some(Moment::now().after(HEAD_TIME_MAX));
+        }
+        let storage = self.input.lend();
+        let ready = std::mem::take(&mut self.outbox.bytes);
+        let receive = self.socket.receive(storage, usize::MAX);
+        let (sent, (received, storage)) =
+            tokio::join!(biased; self.send_before_wait(ready), receive);
+        self.input.give_back(storage);
         self.watch.stop();
         self.outbox.bytes = self.service.take_buffer();
+        sent?;
         match received {
             Ok(0) if self.watch.has_passed(End::Receiving) && !is_idle => {
                 self.refuse(Reject::HeadTimeout);
@@ -260,6 +259,27 @@ impl Connection {
             Ok(0) | Err(_) => Err(Ended::PeerGone),
             Ok(_) => Ok(()),
         }
+    }
+
+    /// Sends `ready`, then sets the deadline of the receive that is pending beside it.
+    async fn send_before_wait(&self, ready: Vec<u8>) -> Result<(), Ended> {
+        if !ready.is_empty() {
+            self.watch.wait(Waiting::Peer, SEND_WAIT_MAX);
+            let (sent, ready) = self.socket.send(ready).await;
+            self.service.keep_buffer(ready);
+            if sent.is_err() {
+                // The receive must end as well.
+                self.socket.end(End::Both);
+                return Err(if self.watch.has_passed() { Ended::TooSlow } else { Ended::PeerGone });
+            }
+        }
+        match (self.head_due, self.service.phase()) {
+            (Some(due), _) => self.watch.wait_until(Waiting::Request, due),
+            (None, Phase::Serving) => self.watch.wait(Waiting::Idle, self.service.idle_time_max),
+            // It was accepted, so its first request is answered, if it comes soon.
+            (None, Phase::Draining) => self.watch.wait(Waiting::Peer, LINGER_TIME_MAX),
+        }
+        Ok(())
     }
 
     /// Brings the connection from a complete answer to the next request, or to its end.

@@ -139,6 +139,45 @@ impl Socket {
         sent.map_err(io::Error::from)
     }
 
+    /// Sends all of `bytes`, waits until the socket has taken them, and gives the storage back. On
+    /// the ring the entry goes to the kernel together with whatever else the lane has to do then,
+    /// such as the receive that follows: one system call for both, and for all connections of the
+    /// turn.
+    ///
+    /// # Errors
+    ///
+    /// errno of send(2), such as EPIPE or ECONNRESET.
+    pub async fn send(&self, mut bytes: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let result = match &self.inner {
+                Inner::Ring { fd, mode } => match switch(fd, mode, Mode::Blocking) {
+                    Err(error) => Err(error),
+                    Ok(()) => {
+                        let (result, storage) = ring_send(fd, bytes, sent).await;
+                        bytes = storage;
+                        result
+                    }
+                },
+                Inner::Epoll { .. } => {
+                    let rest = IoSlice::new(bytes.get(sent..).unwrap_or_default());
+                    match self.send_now(&[rest], More::Nothing) {
+                        Err(error) if would_block(error.kind()) => {
+                            self.writable().await.map(|()| 0)
+                        }
+                        result => result,
+                    }
+                }
+            };
+            match result {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), bytes),
+            }
+        }
+        (Ok(()), bytes)
+    }
+
     /// Moves up to `bytes` of `file` from `*offset` into the socket without waiting for the peer
     /// and without passing through user space; advances `*offset`. Gives the bytes moved, 0 at the
     /// end of the file.
@@ -386,6 +425,22 @@ fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // for as long as epoll watches it. A type whose `as_raw_fd` changes would undo it; OwnedFd's
     // does not.
     unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+}
+
+/// Sends what lies behind the first `from` bytes.
+async fn ring_send(fd: &Rc<OwnedFd>, bytes: Vec<u8>, from: usize) -> (io::Result<usize>, Vec<u8>) {
+    let keep = (Rc::clone(fd), bytes);
+    let rest = keep.1.get(from..).unwrap_or_default();
+    let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+    // MSG_WAITALL: the kernel itself goes on after a short send.
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+    let send = opcode::Send::new(types::Fd(keep.0.as_raw_fd()), rest.as_ptr(), length);
+    let entry = send.flags(flags).build();
+    // SAFETY: the bytes lie on the heap, owned by `keep` like the socket, and are only read; SEND
+    // completes once. The zero-copy form completes twice and would undo it.
+    let operation = unsafe { submit(entry, keep) };
+    let (result, (_fd, bytes)) = operation.await;
+    (result.map(|count| count as usize), bytes)
 }
 
 async fn ring_poll(fd: &Rc<OwnedFd>, events: u32) -> io::Result<()> {

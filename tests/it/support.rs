@@ -28,7 +28,7 @@ use rustix::process::Rlimit;
 use rustix::process::Signal;
 
 /// Long enough for a loaded machine; reaching it is a failure.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub const CORELANE: &str = env!("CARGO_BIN_EXE_corelane");
