@@ -270,14 +270,22 @@ impl Connection {
             if sent.is_err() {
                 // The receive must end as well.
                 self.socket.end(End::Both);
-                return Err(if self.watch.has_passed() { Ended::TooSlow } else { Ended::PeerGone });
+                return Err(if self.watch.has_passed(End::Both) {
+                    Ended::TooSlow
+                } else {
+                    Ended::PeerGone
+                });
             }
         }
         match (self.head_due, self.service.phase()) {
             (Some(due), _) => self.watch.wait_until(Waiting::Request, due),
             (None, Phase::Serving) => self.watch.wait(Waiting::Idle, self.service.idle_time_max),
             // It was accepted, so its first request is answered, if it comes soon.
-            (None, Phase::Draining) => self.watch.wait(Waiting::Peer, LINGER_TIME_MAX),
+            (None, Phase::Draining) if self.age == Age::Fresh => {
+                self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
+            }
+            // The lane began to drain while the answer was sent. What is here already is answered.
+            (None, Phase::Draining) => self.socket.end(End::Receiving),
         }
         Ok(())
     }
