@@ -20,7 +20,7 @@ pub const LEADING_LINES_MAX: usize = 2;
 pub const HEADER_COUNT_MAX: usize = 100;
 /// Bytes of the first read buffer of a connection: most heads fit, and an idle connection owns no
 /// more than this.
-pub const READ_BUFFER_BYTES_MIN: usize = 2 * 1024;
+pub const READ_BUFFER_BYTES_MIN: usize = 1536;
 /// Bytes that one connection may have read and not yet used: a whole head. Reading pauses there.
 pub const READ_BUFFER_BYTES_MAX: usize = HEAD_BYTES_MAX;
 
