@@ -18,7 +18,6 @@ use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
 use crate::connection::lifecycle::Exchange;
 use crate::connection::lifecycle::Next;
-use crate::connection::lifecycle::Outcome;
 use crate::connection::record;
 use crate::connection::record::Record;
 use crate::connection::service::Phase;
@@ -258,7 +257,6 @@ impl Facts {
             persistence: self.persistence,
             body,
             delimitation,
-            outcome: Outcome::Answered,
             service: match phase {
                 Phase::Serving => lifecycle::Service::Open,
                 Phase::Draining => lifecycle::Service::Ending,

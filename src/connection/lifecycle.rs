@@ -11,7 +11,7 @@ use crate::response::head::Delimitation;
 
 /// One request and its answer, as far as they matter for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exchange {
+pub(super) struct Exchange {
     /// The version of the request.
     pub version: Version,
     /// What the request said about the connection.
@@ -20,15 +20,13 @@ pub struct Exchange {
     pub body: BodyRest,
     /// How the answer is delimited.
     pub delimitation: Delimitation,
-    /// What became of the exchange. While the head is made: what is hoped for.
-    pub outcome: Outcome,
     /// Whether the server goes on.
     pub service: Service,
 }
 
 /// What of a request's body has not been read from the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyRest {
+pub(super) enum BodyRest {
     /// Nothing: there was none, or all of it was read.
     Nothing,
     /// This many bytes of a body with a length.
@@ -39,22 +37,9 @@ pub enum BodyRest {
     Withheld,
 }
 
-/// What became of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The answer was sent whole.
-    Answered,
-    /// The answer was sent whole, and its head said `Connection: close`.
-    AnsweredLast,
-    /// The request was refused with a [`crate::request::Reject`].
-    Refused,
-    /// The answer broke off behind its head.
-    BrokenOff,
-}
-
 /// Whether the server takes further requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
+pub(super) enum Service {
     /// It does.
     Open,
     /// It is stopping: each connection ends with its running request.
@@ -63,7 +48,7 @@ pub enum Service {
 
 /// What to do with the connection after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Read the next request.
     Keep,
     /// Read and throw away the rest of the request's body, then read the next request. Close when
@@ -78,16 +63,7 @@ pub enum Next {
 
 /// Decides what happens to the connection after this exchange (RFC 9112 section 9.3).
 #[must_use]
-pub const fn after(exchange: &Exchange) -> Next {
-    match exchange.outcome {
-        Outcome::Answered => {}
-        // What was said must be done, even if the reason for it is gone (RFC 9112 section 9.6).
-        Outcome::AnsweredLast => return Next::Close,
-        // Nobody knows where the next request begins.
-        Outcome::Refused => return Next::Close,
-        // Only the end of the connection tells the peer that its answer is not whole (section 8).
-        Outcome::BrokenOff => return Next::Close,
-    }
+pub(super) const fn after(exchange: &Exchange) -> Next {
     if matches!(exchange.service, Service::Ending) {
         return Next::Close;
     }
@@ -112,9 +88,8 @@ pub const fn after(exchange: &Exchange) -> Next {
 }
 
 /// What the head of the answer says about the connection, from what is known before it is sent.
-/// When it is [`ConnectionField::Close`], the outcome is [`Outcome::AnsweredLast`] at best.
 #[must_use]
-pub const fn connection_field(exchange: &Exchange) -> ConnectionField {
+pub(super) const fn connection_field(exchange: &Exchange) -> ConnectionField {
     match (after(exchange), exchange.version) {
         (Next::Close, _) => ConnectionField::Close,
         (Next::Keep | Next::Drain { .. }, Version::Http10) => ConnectionField::KeepAlive,
@@ -132,7 +107,6 @@ mod tests {
         persistence: Persistence::KeepAlive,
         body: BodyRest::Nothing,
         delimitation: Delimitation::Length(5),
-        outcome: Outcome::Answered,
         service: Service::Open,
     };
     const OLD: Exchange = Exchange { version: Version::Http10, ..PLAIN };
@@ -144,7 +118,6 @@ mod tests {
         use Next::{Close, Drain, Keep};
         let body = |body| Exchange { body, ..PLAIN };
         let delimited = |delimitation| Exchange { delimitation, ..PLAIN };
-        let outcome = |outcome| Exchange { outcome, ..PLAIN };
         let last = Persistence::Close;
         let chunked = Delimitation::Chunked;
         let table = [
@@ -159,9 +132,6 @@ mod tests {
             (delimited(Delimitation::None), Keep, Implied),
             (delimited(Delimitation::Close), Close, SayClose),
             (Exchange { delimitation: Delimitation::Close, ..OLD }, Close, SayClose),
-            (outcome(Outcome::AnsweredLast), Close, SayClose),
-            (outcome(Outcome::Refused), Close, SayClose),
-            (outcome(Outcome::BrokenOff), Close, SayClose),
             (body(BodyRest::Bytes(0)), Keep, Implied),
             (body(BodyRest::Bytes(1)), Drain { bytes_max: 1 }, Implied),
             (body(BodyRest::Bytes(DRAIN_BYTES_MAX)), DRAIN_ALL, Implied),
@@ -187,9 +157,6 @@ mod tests {
                 let closing = [
                     Exchange { persistence: Persistence::Close, ..exchange },
                     Exchange { delimitation: Delimitation::Close, ..exchange },
-                    Exchange { outcome: Outcome::AnsweredLast, ..exchange },
-                    Exchange { outcome: Outcome::Refused, ..exchange },
-                    Exchange { outcome: Outcome::BrokenOff, ..exchange },
                     Exchange { service: Service::Ending, ..exchange },
                     Exchange { body: BodyRest::Withheld, ..exchange },
                 ];

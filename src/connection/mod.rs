@@ -7,6 +7,7 @@
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
 //! | `file_answer`, `app_answer`, `error_page` | the three kinds of answer |
+//! | `record` | what the access log needs of a request |
 //! | `outbox` | sending, and waiting for a slow peer |
 //! | `lifecycle` | every rule on whether the connection goes on; pure |
 //! | `deadline` | every wait's end |
@@ -16,12 +17,12 @@ mod body;
 mod decide;
 mod error_page;
 mod file_answer;
+mod lifecycle;
 mod outbox;
 mod read_buffer;
 mod record;
 
 pub mod deadline;
-pub mod lifecycle;
 pub mod service;
 
 use std::net::SocketAddr;
