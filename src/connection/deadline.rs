@@ -1,9 +1,9 @@
 //! The deadlines of all connections of a lane: one structure, one timer.
 //!
 //! Setting a deadline is two stores. A task of the lane sweeps over all of them every
-//! [`DEADLINE_TICK`](crate::limits::DEADLINE_TICK) and ends the connections whose time is over by
-//! shutting their socket down, so that the pending operation completes: a pending receive must
-//! never be dropped, as it would swallow the next bytes. With no connection open nothing ticks.
+//! [`DEADLINE_TICK`] and ends the connections whose time is over by shutting their socket down, so
+//! that the pending operation completes: a pending receive must never be dropped, as it would
+//! swallow the next bytes. With no connection open nothing ticks.
 
 use std::cell::Cell;
 use std::cell::RefCell;

@@ -61,12 +61,6 @@ impl ReadBuffer {
     }
 }
 
-impl Default for ReadBuffer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

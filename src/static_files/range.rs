@@ -19,7 +19,7 @@ pub(super) enum Asked {
 pub(super) fn parse(value: &[u8], size_bytes: u64) -> Asked {
     let Some(set) = bytes_unit(value) else { return Asked::Whole };
     let Some(dash) = memchr::memchr(b'-', set) else { return Asked::Whole };
-    let (first, last) = (trim(&set[..dash]), trim(&set[dash + 1..]));
+    let (first, last) = (set[..dash].trim_ascii(), set[dash + 1..].trim_ascii());
     match (first.is_empty(), last.is_empty()) {
         (true, true) => Asked::Whole,
         (true, false) => suffix(last, size_bytes),
@@ -52,10 +52,6 @@ fn from_first(first: &[u8], last: &[u8], size_bytes: u64) -> Asked {
 fn bytes_unit(value: &[u8]) -> Option<&[u8]> {
     let (unit, set) = value.split_at_checked(6)?;
     unit.eq_ignore_ascii_case(b"bytes=").then_some(set)
-}
-
-fn trim(text: &[u8]) -> &[u8] {
-    text.trim_ascii()
 }
 
 /// Digits only. A number too large for 64 bits is as good as the largest: no file is larger.

@@ -4,13 +4,14 @@
 //! |---|---|
 //! | [`socket::Socket::receive`] | RECV through the ring, into the free end of a buffer that is kept alive |
 //! | [`socket::Socket::send_now`], [`socket::Socket::sendfile_now`] | one direct system call is cheaper than a ring entry for a socket that has room, and io_uring has no sendfile |
-//! | [`socket::Socket::writable`], [`socket::Listener::accept`] | one-shot POLL_ADD |
+//! | [`socket::Socket::send`] | SEND through the ring, with the receives of the lane's turn in one system call |
+//! | [`socket::Socket::writable`], [`socket::Listener::readable`] | one-shot POLL_ADD |
 //! | [`open_beneath`](open_beneath::open_beneath) | OPENAT2 with `RESOLVE_BENEATH` |
 //! | [`read_at`](read_at::read_at) | READ of a file at an offset |
 //! | [`spool::Spool`] | an unlinked temporary file, written through the ring |
 //!
 //! This room knows descriptors and bytes, nothing of HTTP. It is the only one that builds
-//! submission entries: [`operation::submit`] is the single unsafe door to the ring. Every operation
+//! submission entries: `operation::submit` is the single unsafe door to the ring. Every operation
 //! works on tokio's epoll as well, for kernels and containers that refuse io_uring.
 
 pub mod open_beneath;
