@@ -139,6 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn of_an_endless_pyvenv_cfg_only_the_beginning_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = "version = 2.7\n";
+        let start = usize::try_from(PYVENV_CFG_BYTES_MAX).unwrap() - other.len();
+        let within = make(&folder.path().join("within"), &("\n".repeat(start) + other));
+        assert!(matches!(kind(&within), Kind::Other(version) if version == "2.7"));
+        let beyond = "\n".repeat(start + other.len()) + other;
+        let beyond = make(&folder.path().join("beyond"), &beyond);
+        assert!(matches!(kind(&beyond), Kind::Fits));
+    }
+
+    #[test]
     fn a_stale_active_one_is_ignored_with_a_warning() {
         let folder = tempfile::tempdir().unwrap();
         let gone = folder.path().join("gone");

@@ -130,3 +130,39 @@ impl Drop for Open {
         state.closed.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Service {
+        /// An offer of nothing, for the tests of this room and of the lanes.
+        pub(crate) fn bare(io: Io) -> Rc<Self> {
+            Rc::new(Self {
+                io,
+                router: Router::new(Vec::new()),
+                files: Vec::new(),
+                cache: RefCell::new(FileCache::new()),
+                apps: Vec::new(),
+                deadlines: Deadlines::new(),
+                access_log: RefCell::new(AccessLog::Off),
+                body_bytes_max: 0,
+                idle_time_max: Duration::from_secs(60),
+                state: State::default(),
+            })
+        }
+    }
+
+    #[test]
+    fn few_buffers_of_a_useful_size_are_kept() {
+        let service = Service::bare(Io::Epoll);
+        service.keep_buffer(Vec::new());
+        service.keep_buffer(Vec::with_capacity(2 * SEND_BUFFER_BYTES_MAX + 1));
+        assert_eq!(service.take_buffer().capacity(), 0, "neither is of use");
+        for _ in 0..=SPARE_BUFFERS_MAX {
+            service.keep_buffer(vec![b'x'; 100]);
+        }
+        let kept = (0..=SPARE_BUFFERS_MAX).map(|_| service.take_buffer());
+        assert_eq!(kept.filter(|buffer| buffer.capacity() > 0).count(), SPARE_BUFFERS_MAX);
+    }
+}

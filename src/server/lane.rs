@@ -286,21 +286,6 @@ mod tests {
 
     use crate::server::listener;
 
-    fn service(io: Io) -> Rc<Service> {
-        Rc::new(Service {
-            io,
-            router: Router::new(Vec::new()),
-            files: Vec::new(),
-            cache: RefCell::new(FileCache::new()),
-            apps: Vec::new(),
-            deadlines: Deadlines::new(),
-            access_log: RefCell::new(AccessLog::Off),
-            body_bytes_max: 0,
-            idle_time_max: Duration::from_secs(60),
-            state: State::default(),
-        })
-    }
-
     /// Serves on `listening`, told `commands` one after the other before the lane looks.
     fn serve_told(commands: &[Command], listening: Vec<OwnedFd>) {
         let (say, mut hear) = watch::channel(Command::Prepare);
@@ -311,7 +296,7 @@ mod tests {
         hand.send(listening).unwrap();
         let runtime = Runtime::epoll().unwrap();
         runtime.block_on(async {
-            let service = service(runtime.io());
+            let service = Service::bare(runtime.io());
             let served = serve(&service, &mut hear, &handed);
             let served = tokio::time::timeout(Duration::from_secs(20), served).await;
             served.expect("the lane ends").unwrap();
@@ -352,7 +337,7 @@ mod tests {
             let listener = Listener::new(Io::Epoll, bound.listen().unwrap()).unwrap();
             let _client = TcpStream::connect(address).unwrap();
             let (socket, peer) = listener.accept_now().unwrap();
-            let service = service(Io::Epoll);
+            let service = Service::bare(Io::Epoll);
             let connection = connection::serve(Rc::clone(&service), socket, peer, address);
             assert_eq!(service.open_count(), 1);
             drop(connection);

@@ -141,6 +141,11 @@ impl Weighter<Key, Rc<Entry>> for ByWeight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::INLINE_FILE_BYTES_MAX;
+    use crate::static_files::File;
+    use crate::static_files::entry::Identity;
+    use rustix::fs::Mode;
+    use rustix::fs::OFlags;
 
     fn missing() -> Rc<Entry> {
         Rc::new(Entry::new(Kind::Missing))
@@ -153,6 +158,25 @@ mod tests {
         assert!(matches!(cache.look_up(1, b"/a"), Known::Fresh(_)));
         assert!(matches!(cache.look_up(0, b"/a"), Known::Unknown));
         assert!(matches!(cache.look_up(1, b"/b"), Known::Unknown));
+    }
+
+    fn in_memory(bytes: usize) -> Rc<Entry> {
+        let file = rustix::fs::open(".", OFlags::PATH, Mode::empty()).unwrap();
+        let identity = Identity::of(&rustix::fs::fstat(file).unwrap());
+        let content = Content::Inline(vec![0; bytes].into());
+        Rc::new(Entry::new(Kind::File(Box::new(File::new(identity, content, String::new(), None)))))
+    }
+
+    #[test]
+    fn never_holds_more_bytes_than_its_bound() {
+        let bytes = usize::try_from(INLINE_FILE_BYTES_MAX).unwrap();
+        let whole = FILE_CACHE_BYTES_MAX / (bytes + ENTRY_WEIGHT);
+        let mut cache = FileCache::new();
+        for number in 0..whole * 2 {
+            cache.put(0, format!("/{number}").as_bytes(), in_memory(bytes));
+            assert!(cache.len() <= whole);
+        }
+        assert!(cache.len() > whole / 2, "the cache keeps what it has room for");
     }
 
     #[test]
