@@ -175,11 +175,6 @@ impl Producer {
         RoomWait { channel: Arc::clone(&self.channel) }
     }
 
-    /// Blocks until bytes can be pushed again or nobody reads any more.
-    pub fn wait_for_room(&self) -> Room {
-        self.channel.wait_for_room()
-    }
-
     /// Ends the answer: whatever was started is whole, unless bytes are missing.
     pub fn finish(mut self) -> Finish {
         let mut state = self.channel.lock();

@@ -233,7 +233,7 @@ fn full_stream_takes_a_part_and_no_more() {
     let mut buffer = Vec::new();
     assert_eq!(consumer.try_receive(&mut buffer).unwrap().end, End::More);
     assert_eq!(buffer.len(), limits::STREAM_BYTES_MAX);
-    assert_eq!(producer.wait_for_room(), Room::Room);
+    assert_eq!(producer.room().wait(), Room::Room);
     assert_eq!(producer.finish_with(b"x"), Pushed::Taken);
     buffer.clear();
     assert_eq!(consumer.try_receive(&mut buffer).unwrap().end, End::Complete);
@@ -264,7 +264,7 @@ fn four_megabytes_pass_in_order_within_the_bound() {
             let mut rest = piece;
             while let Pushed::Full { taken } = producer.push(rest) {
                 rest = &rest[taken..];
-                assert_eq!(producer.wait_for_room(), Room::Room);
+                assert_eq!(producer.room().wait(), Room::Room);
             }
         }
         producer.finish()
