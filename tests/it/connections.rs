@@ -233,3 +233,15 @@ fn a_client_that_goes_on_sending_after_its_refusal_is_reset() {
         assert!(is_end, "{io}: {error}");
     }
 }
+
+#[test]
+fn a_client_that_does_not_read_is_cut() {
+    let site = Site::new(&[("large.bin", &pattern(20_000_000)), ("a.txt", b"text")]);
+    let arguments = ["--workers", "1", "--log-level", "trace", "--static", &site.at("/")];
+    let server = Server::start(&arguments);
+    let mut deaf = server.connect();
+    deaf.send("GET /large.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+    server.wait_for_log("ended=TooSlow");
+    assert!(deaf.rest().len() < 20_000_000, "the answer was cut");
+    assert_eq!(server.get("/a.txt").text(), "text");
+}

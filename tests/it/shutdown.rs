@@ -155,3 +155,28 @@ fn a_server_without_descriptors_ends_all_the_same() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     drop(clients);
 }
+
+#[test]
+fn an_exit_handler_that_hangs_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = "import atexit, time\natexit.register(time.sleep, 600)\n\
+               def app(environ, start_response):\n    start_response('200 OK', [])\n    return []\n";
+    std::fs::write(folder.path().join("hanging.py"), app).unwrap();
+    let chdir = folder.path().to_str().unwrap();
+    let mut server = Server::start(&["--workers", "1", "--chdir", chdir, "hanging"]);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    server.wait_for_log("took too long");
+}
+
+#[test]
+fn an_import_that_takes_long_is_said_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = "import time\ntime.sleep(11)\n\
+               def app(environ, start_response):\n    start_response('200 OK', [])\n    return []\n";
+    std::fs::write(folder.path().join("slow.py"), app).unwrap();
+    let chdir = folder.path().to_str().unwrap();
+    let server = Server::start(&["--workers", "1", "--chdir", chdir, "slow"]);
+    server.wait_for_log("still importing");
+    assert_eq!(server.get("/").status, 200);
+}

@@ -457,6 +457,30 @@ fn sleeping_views_do_not_delay_static_files() {
 }
 
 #[test]
+fn an_inline_answer_without_end_leaves_turns_for_others() {
+    let server = serve("0", &[]);
+    // Empty pieces for ever: nothing is sent, and the lane must not be kept busy by it.
+    let mut silent = server.connect();
+    silent.send("GET /stream?n=1000000000&size=0 HTTP/1.1\r\nHost: x\r\n\r\n");
+    // Many small pieces to a client that takes all of them: the socket never makes the lane wait.
+    let mut endless = server.connect();
+    endless.send("GET /stream?n=200000000&size=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(endless.head_response().status, 200);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                endless.take(1000);
+            }
+        });
+        for _ in 0..20 {
+            assert_eq!(server.get("/hello").text(), "Hello, world!");
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn a_full_queue_is_answered_with_503() {
     let server = serve("1", &[]);
     // One runs, 1024 wait (PYTHON_QUEUE_MAX); the rest is refused at once.
