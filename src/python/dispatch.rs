@@ -113,11 +113,9 @@ impl Companions {
         Ok(consumer)
     }
 
-    /// See [`thread::finish`]. Python threads that are idle end, the others when they come back.
-    pub(super) fn stop(self, deadline: Instant) {
-        let Self { jobs, crew } = self;
-        drop(jobs);
-        let Shared { interpreter, application, place, .. } = crew.shared;
+    /// See [`thread::finish`].
+    pub(super) fn stop(&self, deadline: Instant) {
+        let Shared { interpreter, application, place, .. } = self.crew.shared;
         thread::finish(*interpreter, application, *place, deadline);
     }
 }

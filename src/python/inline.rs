@@ -76,7 +76,7 @@ impl Inline {
     }
 
     /// See [`thread::finish`].
-    pub(super) fn stop(self, deadline: Instant) {
+    pub(super) fn stop(&self, deadline: Instant) {
         thread::finish(self.interpreter, self.seat.application, self.place, deadline);
     }
 }

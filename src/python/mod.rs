@@ -147,8 +147,8 @@ impl Gateway {
     /// Runs the exit handlers of the interpreter and flushes its standard streams, until `deadline`
     /// at most. Threads that still run Python are left alone; their answers fail or not as they
     /// come.
-    pub fn stop(self, deadline: Instant) {
-        match self.way {
+    pub fn stop(&self, deadline: Instant) {
+        match &self.way {
             Way::Companions(companions) => companions.stop(deadline),
             Way::Inline(inline) => inline.stop(deadline),
         }

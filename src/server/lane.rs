@@ -117,12 +117,10 @@ impl Lane {
         });
         let served = runtime.block_on(serve(&service, &mut commands, &listeners));
         service.access_log.borrow_mut().flush();
-        // Tasks of cut connections may hold the service for ever; the process ends without them.
-        if let Some(service) = Rc::into_inner(service) {
-            let deadline = Instant::now() + EXIT_HANDLERS_TIME_MAX;
-            for app in service.apps {
-                app.stop(deadline);
-            }
+        // Also where the task of a cut connection still waits for a view that does not end.
+        let deadline = Instant::now() + EXIT_HANDLERS_TIME_MAX;
+        for app in &service.apps {
+            app.stop(deadline);
         }
         served
     }

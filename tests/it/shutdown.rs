@@ -180,3 +180,27 @@ fn an_import_that_takes_long_is_said_to_go_on() {
     server.wait_for_log("still importing");
     assert_eq!(server.get("/").status, 200);
 }
+
+#[test]
+fn exit_handlers_run_although_a_view_outlives_the_graceful_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let marks = folder.path().join("marks");
+    let app = format!(
+        "import atexit, time\n\
+         atexit.register(lambda: open({marks:?}, 'a').write('left\\n'))\n\
+         def app(environ, start_response):\n    \
+             start_response('200 OK', [])\n    \
+             time.sleep(600 if environ['PATH_INFO'] == '/stuck' else 0)\n    return []\n"
+    );
+    std::fs::write(folder.path().join("stuck.py"), app).unwrap();
+    let chdir = folder.path().to_str().unwrap();
+    let fixed = ["--workers", "1", "--graceful-timeout", "1s", "--chdir", chdir, "stuck"];
+    let mut server = Server::start(&fixed);
+    let mut stuck = server.connect();
+    stuck.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n");
+    // On one lane this answer comes after the request above was handed over.
+    assert_eq!(server.get("/").status, 200);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&marks).unwrap_or_default(), "left\n");
+}
