@@ -10,6 +10,7 @@ use crate::connection::body::NoBody;
 use crate::connection::decide::Call;
 use crate::connection::decide::Facts;
 use crate::connection::decide::Settlement;
+use crate::connection::decide::Unread;
 use crate::connection::error_page;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
@@ -48,7 +49,7 @@ pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Se
         Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject)),
         Err(NoBody::Spool(error)) => {
             tracing::error!(%error, "a request body could not be kept in a temporary file");
-            return Ok(connection.word(Head::new(500), facts.method));
+            return Ok(connection.close_with_page(Head::new(500), facts.method));
         }
     };
     relay(connection, call, body).await
@@ -96,7 +97,7 @@ fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
     if let Some(record) = &call.record {
         record.log(service, status, bytes);
     }
-    Settlement { next: lifecycle::after(&exchange), unread: Framing::None }
+    Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing }
 }
 
 /// How an answer goes out.
@@ -108,7 +109,8 @@ struct Plan {
 #[derive(PartialEq, Eq)]
 enum Body {
     Sent,
-    /// HEAD, 1xx, 204, 304: whatever the application returns (RFC 9112 section 6.3).
+    /// HEAD, 204, 205, 304: whatever the application returns (RFC 9112 section 6.3, RFC 9110
+    /// section 15.3.6).
     Omitted,
 }
 
@@ -156,12 +158,15 @@ async fn send(
     if let Some(record) = &call.record {
         record.log(&connection.service, head.status(), body_bytes);
     }
-    Ok(Settlement { next: lifecycle::after(&exchange), unread: Framing::None })
+    Ok(Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing })
 }
 
 fn plan(facts: &Facts, head: &Head, end: &End, piece_bytes: usize) -> Plan {
     if forbids_body(head.status()) {
         return Plan { delimitation: Delimitation::None, body: Body::Omitted };
+    }
+    if head.status() == 205 {
+        return Plan { delimitation: Delimitation::Length(0), body: Body::Omitted };
     }
     let is_head = facts.method == Method::Head;
     let body = if is_head { Body::Omitted } else { Body::Sent };

@@ -60,8 +60,19 @@ pub(super) enum Step {
 pub(super) struct Settlement {
     /// What becomes of the connection.
     pub next: Next,
-    /// The body of the request, which nobody has read.
-    pub unread: Framing,
+    /// What of the request has not been read from the connection.
+    pub unread: Unread,
+}
+
+/// What of a request has not been read from the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Nothing: the next request follows.
+    Nothing,
+    /// Its body, delimited so.
+    Body(Framing),
+    /// Nobody can tell how much.
+    Unknown,
 }
 
 /// A question to the disk.
@@ -128,7 +139,7 @@ impl Desk<'_> {
             return self.server_options(request);
         }
         let Some(route) = self.service.router.find(request.host, &request.target.path) else {
-            return self.error(request, Head::new(404));
+            return self.own_answer(request, Head::new(404));
         };
         if route.slash == Slash::Required && request.target.path.len() == route.prefix.len() {
             return self.slash_redirect(request);
@@ -156,7 +167,7 @@ impl Desk<'_> {
             Found::Failure => {
                 let mut head = Head::new(503);
                 head.field("Retry-After", "1");
-                return self.error(request, head);
+                return self.own_answer(request, head);
             }
             Found::NotAsked => match self.service.cache.borrow().look_up(files, path) {
                 Known::Fresh(entry) if entry_is_usable(&entry) => entry,
@@ -189,7 +200,7 @@ impl Desk<'_> {
     fn server_options(&mut self, request: &Request<'_>) -> Step {
         let mut head = Head::new(204);
         head.field("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-        self.error(request, head)
+        self.own_answer(request, head)
     }
 
     /// To the same path with its slash, and the query as it came.
@@ -204,11 +215,11 @@ impl Desk<'_> {
         }
         let mut head = Head::new(301);
         head.field("Location", &location);
-        self.error(request, head)
+        self.own_answer(request, head)
     }
 
-    /// Answers with a head of our own making and the page for its status.
-    pub(super) fn error(&mut self, request: &Request<'_>, head: Head) -> Step {
+    /// Answers with a head of our own making, and the page for its status where it has a body.
+    pub(super) fn own_answer(&mut self, request: &Request<'_>, head: Head) -> Step {
         let status = head.status();
         let (settlement, connection) = self.settlement(request);
         let bytes = error_page::encode(self.service, self.out, head, request.method, connection);
@@ -223,7 +234,11 @@ impl Desk<'_> {
         // Every answer that is made here has a length or no body.
         let exchange =
             facts.exchange(self.service.phase(), facts.unread_body(), Delimitation::None);
-        let settlement = Settlement { next: lifecycle::after(&exchange), unread: request.framing };
+        let unread = match request.framing {
+            Framing::None => Unread::Nothing,
+            framing => Unread::Body(framing),
+        };
+        let settlement = Settlement { next: lifecycle::after(&exchange), unread };
         (settlement, lifecycle::connection_field(&exchange))
     }
 

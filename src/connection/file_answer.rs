@@ -19,7 +19,7 @@ use crate::static_files::answer as file_reply;
 pub(super) fn answer(desk: &mut Desk<'_>, request: &Request<'_>, entry: Rc<Entry>) -> Step {
     let (head, file, slice) = match file_reply(request, &entry) {
         Reply::Bytes(head, file, slice) => (head, file, slice),
-        Reply::Error(head) => return desk.error(request, head),
+        Reply::Error(head) => return desk.own_answer(request, head),
         Reply::SlashRedirect => return desk.slash_redirect(request),
         Reply::HeadOnly(head) => {
             let (settlement, connection) = desk.settlement(request);

@@ -38,6 +38,7 @@ use crate::connection::decide::Look;
 use crate::connection::decide::SendFile;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
+use crate::connection::decide::Unread;
 use crate::connection::lifecycle::Next;
 use crate::connection::outbox::Outbox;
 use crate::connection::read_buffer::ReadBuffer;
@@ -47,7 +48,6 @@ use crate::limits::HEAD_TIME_MAX;
 use crate::limits::LINGER_TIME_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
 use crate::limits::SEND_WAIT_MAX;
-use crate::request::Framing;
 use crate::request::Method;
 use crate::request::Reject;
 use crate::request::head;
@@ -299,7 +299,8 @@ impl Connection {
             Next::Keep => self.flush().await,
             Next::Drain { bytes_max } => {
                 self.flush().await?;
-                match body::drain(self, unread, bytes_max).await? {
+                let Unread::Body(framing) = unread else { return Ok(()) };
+                match body::drain(self, framing, bytes_max).await? {
                     Drained::Whole => Ok(()),
                     Drained::Partly => Err(self.linger().await),
                 }
@@ -307,7 +308,7 @@ impl Connection {
             Next::Close => {
                 self.flush().await?;
                 let all_read = self.input.unused().is_empty() && !self.socket.has_unread();
-                if unread == Framing::None && all_read {
+                if unread == Unread::Nothing && all_read {
                     return Err(Ended::Closed);
                 }
                 Err(self.linger().await)
@@ -337,17 +338,16 @@ impl Connection {
     /// Refuses the request that is at hand. What follows on this connection cannot be trusted.
     fn refuse(&mut self, reject: Reject) -> Settlement {
         tracing::debug!(peer = %self.peer, reason = reject.reason(), "request refused");
-        self.word(Head::new(reject.status()), Method::Other)
+        self.close_with_page(Head::new(reject.status()), Method::Other)
     }
 
     /// Answers with a page of our own and closes: for requests whose body was not read to its end.
-    fn word(&mut self, head: Head, method: Method) -> Settlement {
+    fn close_with_page(&mut self, head: Head, method: Method) -> Settlement {
         let status = head.status();
         let out = &mut self.outbox.bytes;
         let bytes = error_page::encode(&self.service, out, head, method, ConnectionField::Close);
         record::log_refusal(&self.service, self.peer, status, bytes);
-        // Nobody knows how much the peer still sends.
-        Settlement { next: Next::Close, unread: Framing::Chunked }
+        Settlement { next: Next::Close, unread: Unread::Unknown }
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {

@@ -99,6 +99,12 @@ def not_modified(environ, start_response):
     return [b"a body that must not be sent"]
 
 
+def reset_content(environ, start_response):
+    """A 205 with a body, which the server must not send."""
+    start_response("205 Reset Content", TEXT)
+    return [b"a body that must not be sent"]
+
+
 # What the application is given.
 
 
@@ -325,6 +331,7 @@ PATHS = {
     "/sleep": sleep,
     "/no_content": no_content,
     "/not_modified": not_modified,
+    "/reset_content": reset_content,
     "/echo": echo,
     "/lines": lines,
     "/environ": environ_json,

@@ -81,6 +81,8 @@ fn answers_without_a_body_have_none() {
             assert_eq!(response.header("content-length"), None);
             assert_eq!(response.header("transfer-encoding"), None);
         }
+        let response = client.get("/reset_content");
+        assert_eq!((response.status, response.header("content-length")), (205, Some("0")));
         for path in ["/hello", "/generator", "/stream?n=1000&size=100000", "/raise"] {
             let response = client.request("HEAD", path, "", b"");
             assert!(matches!(response.status, 200 | 500), "{path}");
