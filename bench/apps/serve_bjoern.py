@@ -1,8 +1,9 @@
-"""bjoern as its README starts it."""
+"""bjoern as its README starts it: module:attribute, port."""
 
 import importlib
 import sys
 
 import bjoern
 
-bjoern.run(importlib.import_module(sys.argv[1]).app, "127.0.0.1", int(sys.argv[2]))
+module, attribute = sys.argv[1].split(":")
+bjoern.run(getattr(importlib.import_module(module), attribute), "127.0.0.1", int(sys.argv[2]))

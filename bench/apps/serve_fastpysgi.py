@@ -1,9 +1,10 @@
-"""fastpysgi as its README starts it, with one worker."""
+"""fastpysgi as its README starts it: module:attribute, port, workers."""
 
 import importlib
 import sys
 
 import fastpysgi
 
-application = importlib.import_module(sys.argv[1]).app
-fastpysgi.run(application, host="127.0.0.1", port=int(sys.argv[2]), workers=1)
+module, attribute = sys.argv[1].split(":")
+application = getattr(importlib.import_module(module), attribute)
+fastpysgi.run(application, host="127.0.0.1", port=int(sys.argv[2]), workers=int(sys.argv[3]))

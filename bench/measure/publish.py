@@ -1,0 +1,61 @@
+"""Puts a run's tables into README.md and docs/benchmarks.md, between two marks, so that no figure is
+typed by hand.
+"""
+
+import pathlib
+
+from . import machine, pictures, report, rows
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+# The README's rows: scenario, peers, what the work is called there.
+README = [
+    ("file-13b", ["nginx"], "13-byte file, 64 connections"),
+    ("file-100k", ["nginx"], "100 KB file, 64 connections"),
+    ("file-10m", ["nginx"], "10 MB file, 8 connections"),
+    ("site-tree", ["nginx"], "a site of 20 files"),
+    ("whole-job", ["nginx-gunicorn"], "that site, and a Flask page in every tenth request"),
+    ("flask-page", ["gunicorn-gthread", "granian", "uwsgi", "bjoern"], "Flask page with Jinja and SQLite"),
+    ("flask-hello", ["gunicorn-gthread", "granian", "fastpysgi", "bjoern"], "Flask hello"),
+    ("wsgi-hello-inline", ["fastpysgi", "bjoern"], "WSGI hello, `--threads 0`"),
+    ("wsgi-hello", ["granian", "fastpysgi", "bjoern"], "WSGI hello"),
+]
+
+
+def publish(run, everything):
+    folder = pathlib.Path(run).resolve()
+    seen, data = machine.read(folder), rows.read(folder)
+    ran = {row.scenario for row in data}
+    scenarios = [one for one in everything.values() if one.name in ran or one.unbuilt]
+    report.write(folder, scenarios, data, seen)
+    pictures.draw(folder, scenarios, data)
+    link = folder.relative_to(REPOSITORY)
+    replace(REPOSITORY / "README.md", readme(everything, data))
+    pictured = "".join(f"\n![{name}](../{link}/{name}.svg)\n" for name in ("ratios", "connections", "memory"))
+    parts = [report.made_on(seen), "### Bars", report.bars(scenarios, data), "### Pictures", pictured]
+    parts += [
+        "### All comparisons",
+        report.table(scenarios, data),
+        "### Remarks",
+        report.remarks(scenarios, data),
+    ]
+    parts += [f"Raw data: [{link}](../{link}/)."]
+    replace(REPOSITORY / "docs/benchmarks.md", "\n\n".join(parts))
+
+
+def readme(everything, data):
+    lines = ["| work, one core | beside | ratio of CPU a request (less is better) |", "|---|---|---|"]
+    for name, peers, title in README:
+        for peer in peers:
+            for seen in report.compare(everything[name], peer, data):
+                ratio = f"{seen.ratio:.2f}" if seen.ratio else "void"
+                lines.append(
+                    f"| {title} | {peer} | {f'**{ratio}**' if seen.ratio and seen.ratio <= 1 else ratio} |"
+                )
+    return "\n".join(lines)
+
+
+def replace(file, text):
+    before, rest = file.read_text().split("<!-- run -->\n", 1)
+    _, after = rest.split("<!-- end of run -->\n", 1)
+    file.write_text(f"{before}<!-- run -->\n{text}\n<!-- end of run -->\n{after}")
