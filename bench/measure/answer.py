@@ -15,6 +15,10 @@ class Wrong(Exception):
     """What was wrong with an answer."""
 
 
+class Unready(Wrong):
+    """No answer, or a 5xx as a proxy gives it whose application still starts."""
+
+
 def check(port, requests, work, target):
     """Asks each request once. Returns the mean bytes of an answer on the wire; raises Wrong."""
     sizes = [check_one(port, request, work.expected(request, target)) for request in requests]
@@ -36,14 +40,15 @@ def check_one(port, request, expected):
             response.begin()
             body = response.read()
     except (OSError, http.client.HTTPException) as fault:
-        raise Wrong(f"{request.path}: {fault!r}") from fault
+        raise Unready(f"{request.path}: {fault!r}") from fault
     compare(request, response, body, expected)
     return counted.bytes
 
 
 def compare(request, response, body, expected):
     if response.status != expected.status:
-        raise Wrong(f"{request.path}: status {response.status}, not {expected.status}")
+        kind = Unready if response.status >= 500 else Wrong
+        raise kind(f"{request.path}: status {response.status}, not {expected.status}")
     for name, value in expected.headers.items():
         if response.getheader(name) != value:
             raise Wrong(f"{request.path}: {name}: {response.getheader(name)}, not {value}")
@@ -53,13 +58,13 @@ def compare(request, response, body, expected):
         raise Wrong(f"{request.path}: {len(body)} of {len(expected.body)} bytes, first wrong one is {at}")
 
 
-def wait_until_right(port, requests, work, target, seconds):
-    """Asks the first request until it is answered rightly; raises the last Wrong."""
+def wait_until_ready(port, requests, work, target, seconds):
+    """Asks the first request until it is answered; raises Wrong for an answer that is wrong."""
     until = time.monotonic() + seconds
     while True:
         try:
             return check(port, requests[:1], work, target)
-        except Wrong:
+        except Unready:
             if time.monotonic() > until:
                 raise
             time.sleep(0.02)

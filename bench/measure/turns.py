@@ -119,7 +119,7 @@ def started(bench, scenario, name, lanes):
     server = Server(peers.find(name).commands(job), bench.server_cpus(lanes), job.scratch / "log")
     try:
         try:
-            answer.wait_until_right(job.port, scenario.requests, bench.work, job.app, START_SECONDS)
+            answer.wait_until_ready(job.port, scenario.requests, bench.work, job.app, START_SECONDS)
         except answer.Wrong as wrong:
             raise answer.Wrong(f"{wrong}; {server.last_words()}") from None
         yield Side(name, server, job)
