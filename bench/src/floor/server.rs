@@ -20,8 +20,8 @@ use crate::floor::ring;
 use crate::floor::ring::Issuer;
 use crate::floor::ring::Kind;
 
-/// Connections at most, if the process may have as many descriptors. Further ones wait in the
-/// listener's queue.
+/// Connections at most, if the process may have as many descriptors. Further ones are closed: the
+/// kernel takes a connection out of the listener's queue before it looks for a slot.
 pub const CONNECTIONS_MAX: u32 = 32_768;
 
 /// Answers that a connection may be owed. A peer that pipelines more without reading is closed.
