@@ -98,7 +98,7 @@ fn right_answers_are_counted() {
     assert_eq!((count(&report, "wrong"), count(&report, "errors")), (0, 0), "{report}");
     assert_eq!(count(&report, "connections_opened"), 3);
     let seen: usize = measured(&server).iter().flatten().sum();
-    let requests = count(&report, "requests") as usize;
+    let requests = usize::try_from(count(&report, "requests")).unwrap();
     // What was in flight at the end is not counted.
     assert!(requests > 0 && requests <= seen && seen <= requests + 3, "{seen} seen, {report}");
     assert!(report["latency_us"]["p50"].as_f64().unwrap() > 0.0);

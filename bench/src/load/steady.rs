@@ -142,7 +142,8 @@ impl<'l> Steady<'l> {
     fn schedule(&mut self, poll: &Poll) -> io::Result<()> {
         if let Some(rate) = self.plan.rate {
             let timer = Timer::new(poll.registry(), TIMER)?;
-            self.rate = Some((Schedule::new(Instant::now(), self.end, rate), timer));
+            let start = self.measure_from.checked_sub(self.plan.warm).unwrap_or(self.measure_from);
+            self.rate = Some((Schedule::new(start, self.end, rate), timer));
         }
         Ok(())
     }
