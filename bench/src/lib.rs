@@ -1,0 +1,8 @@
+//! What the measuring programs of corelane are made of.
+//!
+//! [`floor`] is the least that a server can do for a request: the limit beside which corelane's
+//! numbers are read. [`load`] is a client that counts, checks and times answers. Neither knows
+//! corelane; the micro benchmarks beside them do.
+
+pub mod floor;
+pub mod load;
