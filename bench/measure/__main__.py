@@ -29,7 +29,7 @@ def main():
     if options.publish:
         return publish.publish(options.publish, everything)
     chosen = choose(everything, options)
-    bench_turns, rounds, seconds = (3, 1, 1) if options.quick else (2, 3, 3)
+    turns_each, rounds, seconds = (3, 1, 2) if options.quick else (3, 2, 2)
     seconds = options.seconds or seconds
     folder = report.new_folder(whole=not (options.quick or options.scenario or options.peer))
     table = Table(folder)
@@ -39,7 +39,7 @@ def main():
             work=Work(scratch),
             scratch=scratch,
             seconds=seconds,
-            turns=bench_turns,
+            turns=turns_each,
             cpus=tuple(sorted(os.sched_getaffinity(0))),
         )
         seen = machine.describe(chosen, dataclasses.replace(bench, work=None), options.rounds or rounds)

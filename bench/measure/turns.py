@@ -92,10 +92,12 @@ def play(bench, scenario, peer, lanes, round_number):
         for connections in scenario.connections:
             for side in sides:
                 warm(bench, scenario, side, connections)
-            for turn_number in range(bench.turns):
+            # What a server keeps after its first turn would not be counted again in a second one.
+            turns = 1 if scenario.load in ("idle", "memory") else bench.turns
+            for turn_number in range(turns):
                 for side in sides:
                     at = lanes if len(scenario.lanes) > 1 else connections
-                    number = round_number * bench.turns + turn_number
+                    number = round_number * turns + turn_number
                     row = Row(scenario.name, peer, side.name, at, number, void=side.why)
                     if side.server:
                         take_turn(bench, scenario, side, connections, row)
