@@ -75,7 +75,11 @@ def draw_ratios(file, scenarios, rows):
     axes.set_yticks(range(len(bars)), [name for name, _ in bars], fontsize=8)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.axvline(1, color=INK, linewidth=1)
-    axes.set_xlim(0, min(2.5, max(1.2, max(values) * 1.1)))
+    longest = min(2.5, max(1.2, max(values) * 1.1))
+    axes.set_xlim(0, longest)
+    for place, value in enumerate(values):
+        if value > longest:
+            axes.text(longest, place, f" {value:.1f}", va="center", fontsize=8)
     axes.grid(axis="y", visible=False)
     axes.set_title("corelane's cost over its peer's: less is better", loc="left")
     save(figure, file)
