@@ -95,6 +95,7 @@ pub(crate) struct Malformed;
 /// Checks `uri-host [ ":" port ]` (RFC 9110 section 7.2): a name of unreserved and sub-delims
 /// characters or an IP literal in brackets, never empty, then an optional port up to 65535.
 ///
+/// A comma, which RFC 3986 would allow too, is refused: it is how a proxy joins two Host fields.
 /// Userinfo is refused (RFC 9110 section 4.2.4). So are percent-escapes, which RFC 3986 would
 /// allow: hosts are compared byte by byte, and an encoded name would slip by its site.
 pub(crate) fn check_authority(authority: &[u8]) -> Result<(), Malformed> {
@@ -126,7 +127,7 @@ pub(crate) fn check_authority(authority: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// unreserved and sub-delims of RFC 3986 section 2.
+/// unreserved and sub-delims of RFC 3986 section 2, but for the comma.
 const fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
@@ -142,7 +143,6 @@ const fn is_host_byte(byte: u8) -> bool {
                 | b')'
                 | b'*'
                 | b'+'
-                | b','
                 | b';'
                 | b'='
         )
@@ -366,6 +366,7 @@ mod tests {
             "a:+1",
             "u@a",
             "a b",
+            "a,b",
             "a/b",
             "a%41",
             "é",
