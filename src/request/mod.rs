@@ -3,6 +3,7 @@
 //! This room is pure: bytes in, values out. It knows HTTP (RFC 9110, RFC 9112) and nothing of
 //! sockets, files or Python. The way in is [`head::parse`].
 
+pub mod accept;
 pub mod chunked;
 pub mod framing;
 pub mod head;

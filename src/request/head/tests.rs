@@ -117,22 +117,6 @@ fn bad_heads() {
         (line("GET /  HTTP/1.1"), Reject::VersionMalformed),
         (line("GET / HTTP/2.0"), Reject::VersionUnsupported),
         (line("GET / HTTP/0.9"), Reject::VersionUnsupported),
-        (line("GET / HTTP/1.10"), Reject::LineEnd),
-        (line("GET / HTTP/1.2 "), Reject::LineEnd),
-        (line("GET / HTTP/1.22"), Reject::LineEnd),
-        (line("GET / HTTP/01.1"), Reject::VersionMalformed),
-        (line("GET /  HTTP/1.2"), Reject::VersionMalformed),
-        (line("GET  / HTTP/1.2"), Reject::RequestLine),
-        (line("G@T / HTTP/1.2"), Reject::RequestLine),
-        (line("HTTP/1.2"), Reject::RequestLine),
-        (line("GET HTTP/1.2"), Reject::RequestLine),
-        (line("GET / XHTTP/1.2"), Reject::VersionMalformed),
-        (line("GET /XHTTP/1.2"), Reject::RequestLine),
-        ("GET / HTTP/1.2\nHost: a\r\n\r\n".into(), Reject::LineEnd),
-        ("GET / HTTP/1.2\r\nHost: a\n\r\n".into(), Reject::LineEnd),
-        ("GET / HTTP/1.2\r\n\r\n".into(), Reject::HostMissing),
-        ("GET / HTTP/1.2\r\n Host: a\r\n\r\n".into(), Reject::FieldName),
-        ("GET / HTTP/1.2\r\nHost : a\r\n\r\n".into(), Reject::FieldName),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), Reject::VersionUnsupported),
         ("\x16\x03\x01\x02\0\x01\0\x01".into(), Reject::RequestLine),
         ("GET / HTTP/1.0\n\n".into(), Reject::LineEnd),
@@ -167,16 +151,49 @@ fn bad_heads() {
         (with("Content-Length: 1\r\nTransfer-Encoding: chunked"), Reject::BothLengths),
     ];
     for (bytes, reject) in &table {
-        let bytes = bytes.as_bytes();
-        assert_eq!(refused(bytes), *reject, "{}", bytes.escape_ascii());
-        // No beginning of it is taken for a good head.
-        for cut in 0..bytes.len() {
-            let begun = outcome(&bytes[..cut]);
-            let complete = matches!(begun, Outcome::Complete(..));
-            assert!(!complete, "cut at {cut}: {}", bytes.escape_ascii());
-        }
+        check_refused(bytes.as_bytes(), *reject);
     }
     assert_eq!(refused(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n"), Reject::RequestLine);
+}
+
+fn check_refused(bytes: &[u8], reject: Reject) {
+    assert_eq!(refused(bytes), reject, "{}", bytes.escape_ascii());
+    // No beginning of it is taken for a good head.
+    for cut in 0..bytes.len() {
+        let begun = outcome(&bytes[..cut]);
+        let complete = matches!(begun, Outcome::Complete(..));
+        assert!(!complete, "cut at {cut}: {}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn later_minor_versions_are_as_strict() {
+    let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
+    let table = [
+        (line("GET / HTTP/1.10"), Reject::LineEnd),
+        (line("GET / HTTP/1.2 "), Reject::LineEnd),
+        (line("GET / HTTP/1.22"), Reject::LineEnd),
+        (line("GET / HTTP/01.1"), Reject::VersionMalformed),
+        (line("GET /  HTTP/1.2"), Reject::VersionMalformed),
+        (line("GET  / HTTP/1.2"), Reject::RequestLine),
+        (line("G@T / HTTP/1.2"), Reject::RequestLine),
+        (line("HTTP/1.2"), Reject::RequestLine),
+        (line("GET HTTP/1.2"), Reject::RequestLine),
+        (line("GET / XHTTP/1.2"), Reject::VersionMalformed),
+        (line("GET /XHTTP/1.2"), Reject::RequestLine),
+        ("GET / HTTP/1.2\nHost: a\r\n\r\n".into(), Reject::LineEnd),
+        ("GET / HTTP/1.2\r\nHost: a\n\r\n".into(), Reject::LineEnd),
+        ("GET / HTTP/1.2\r\n\r\n".into(), Reject::HostMissing),
+        ("GET / HTTP/1.2\r\n Host: a\r\n\r\n".into(), Reject::FieldName),
+        ("GET / HTTP/1.2\r\nHost : a\r\n\r\n".into(), Reject::FieldName),
+    ];
+    for (bytes, reject) in &table {
+        check_refused(bytes.as_bytes(), *reject);
+    }
+    with_request(b"GET / HTTP/1.2\r\nHost: a\r\nB:\r\n\r\n", |request| {
+        assert_eq!((request.version, request.headers.len()), (Version::Http11, 2));
+        assert_eq!(request.persistence, Persistence::KeepAlive);
+    });
 }
 
 #[test]
