@@ -10,7 +10,6 @@ use std::mem::MaybeUninit;
 
 use memchr::memchr;
 use memchr::memchr_iter;
-use memchr::memmem;
 
 use crate::limits;
 use crate::request::Expectation;
@@ -391,11 +390,19 @@ impl Scan {
             self.parse_at_bytes = bytes.len().saturating_add(1).next_power_of_two();
             return true;
         }
-        memmem::find(bytes.get(from..).unwrap_or(bytes), EMPTY_LINE).is_some()
+        has_empty_line(bytes.get(from..).unwrap_or(bytes))
     }
 }
 
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
+
+/// Also with bare LF: who ends a head so waits for an answer, and gets a refusal.
+fn has_empty_line(bytes: &[u8]) -> bool {
+    memchr_iter(b'\n', bytes).any(|at| {
+        let behind = bytes.get(at.saturating_add(1)..).unwrap_or_default();
+        matches!(behind, [b'\n', ..] | [b'\r', b'\n', ..])
+    })
+}
 
 impl Default for Scan {
     fn default() -> Self {

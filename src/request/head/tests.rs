@@ -434,6 +434,13 @@ fn a_scan_lets_garbage_be_refused_early() {
             && matches!(outcome(&garbage[..*end]), Outcome::Refused(_))
     });
     assert_eq!(seen, Some(16));
+    for head in ["GET / HTTP/1.1\nA: b\n\n", "GET / HTTP/1.1\r\nA: b\n\r\n"] {
+        for cut in 0..head.len() {
+            let mut scan = Scan::new();
+            scan.worth_parsing(&head.as_bytes()[..cut]);
+            assert!(scan.worth_parsing(head.as_bytes()), "cut at {cut}: {}", head.escape_debug());
+        }
+    }
     let mut scan = Scan::new();
     assert!(!scan.worth_parsing(b""));
     assert!(scan.worth_parsing(b"x") && !scan.worth_parsing(b"x") && scan.worth_parsing(b"xy"));
