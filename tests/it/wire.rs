@@ -93,7 +93,8 @@ fn case(name: String, text: &str) -> Case {
             Some(("# ", _)) => {}
             Some(("+ ", field)) => {
                 let (field, value) = field.split_once(": ").expect("a field");
-                fields.push((field.to_owned(), value.to_owned()));
+                let value = String::from_utf8(unescape(value)).expect("text");
+                fields.push((field.to_owned(), value));
             }
             Some(("= ", text)) => body = Some(unescape(text)),
             Some(("~ ", text)) => present.push(unescape(text)),
@@ -285,7 +286,9 @@ fn each_wire_case_is_read_the_same_however_it_is_cut() {
         // With a request behind it, so that nothing is left waiting that could be refused.
         let bytes = [&case.request[..], BEHIND].concat();
         let whole = read([&bytes[..]]);
-        for at in 1..case.request.len() {
+        // Each place of a case of 40 KB would take minutes.
+        let step = case.request.len().div_ceil(1_000);
+        for at in (1..case.request.len()).step_by(step) {
             let (first, second) = bytes.split_at(at);
             assert_eq!(read([first, second]), whole, "{} cut at {at}", case.name);
         }
