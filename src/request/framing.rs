@@ -1,8 +1,8 @@
 //! How a request's body is delimited: every rule against request smuggling, in one match.
 //!
-//! Takes the version, the head's bytes and its fields, gives a [`Framing`]. Where two readers of the
-//! same head could disagree it refuses, even where RFC 9112 would let it guess. It knows nothing of
-//! the body.
+//! Takes the version, the head's bytes and its fields, gives a [`Framing`]. Where two readers of
+//! the same head could disagree it refuses, even where RFC 9112 would let it guess. It knows
+//! nothing of the body.
 
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -49,7 +49,7 @@ pub fn decide(
     match (version, length_count, length, coding_count) {
         // RFC 9112 section 6.3, rule 7: neither field, no body.
         (_, 0, _, 0) => Ok(Framing::None),
-        // Section 5.1 takes a tab for white space. nginx takes it for a byte of the value, so behind
+        // Section 5.1 takes a tab for white space. nginx takes it for a byte of the value, so of
         // the same bytes one of us would see a body and the other one none.
         _ if has_tab_in_framing(head) => Err(Reject::FramingTab),
         // Section 6.3, rule 3: "ought to be handled as an error".

@@ -45,7 +45,8 @@ pub enum Parsed<'b> {
 ///
 /// Up to two empty lines before the request line are forgiven and count as bytes of the head
 /// (RFC 9112 section 2.2). HTTP/1.2 to 1.9 are taken for HTTP/1.1 (RFC 9110 section 2.5); other
-/// versions are refused with 505. Never answers `NeedMore` when `bytes` has `HEAD_BYTES_MAX` bytes or more.
+/// versions are refused with 505. Never answers `NeedMore` when `bytes` has `HEAD_BYTES_MAX` bytes
+/// or more.
 pub fn parse<'b>(bytes: &'b [u8], slots: &'b mut HeaderSlots<'b>) -> Parsed<'b> {
     match parse_head(bytes, slots) {
         Ok(Some(request)) => Parsed::Complete(request),
