@@ -296,6 +296,50 @@ fn each_wire_case_is_read_the_same_however_it_is_cut() {
     });
 }
 
+/// A head may be refused for another reason when it comes in pieces, but never taken.
+#[test]
+fn mutated_wire_cases_are_read_the_same_however_they_are_cut() {
+    let strange = b"\r\n\r\n \t:;,/%.#?*=\"\\\0\x7f\xe90159afGHx";
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let cases: Vec<Case> = cases().into_iter().filter(|case| case.request.len() < 400).collect();
+    let (mut taken, mut refused) = (0, 0);
+    for _ in 0..40_000 {
+        let mut bytes = cases[random(cases.len())].request.clone();
+        bytes.extend_from_slice(BEHIND);
+        for _ in 0..1 + random(3) {
+            let at = random(bytes.len());
+            match random(3) {
+                0 => bytes[at] = strange[random(strange.len())],
+                1 => drop(bytes.remove(at)),
+                _ => bytes.insert(at, strange[random(strange.len())]),
+            }
+        }
+        let (first, second) = bytes.split_at(random(bytes.len()));
+        let whole = without_reasons(read([&bytes[..]]));
+        let cut = without_reasons(read([first, second]));
+        assert_eq!(cut, whole, "cut at {}: {}", first.len(), bytes.escape_ascii());
+        let dribbled = without_reasons(read(bytes.chunks(1)));
+        assert_eq!(dribbled, whole, "byte by byte: {}", bytes.escape_ascii());
+        let is_refused = whole.iter().any(|line| line == "refused");
+        *if is_refused { &mut refused } else { &mut taken } += 1;
+    }
+    assert!(taken > 1_000 && refused > 2_000, "{taken} taken, {refused} refused");
+}
+
+fn without_reasons(seen: Vec<String>) -> Vec<String> {
+    let without = |line: String| match line.starts_with("refused with ") {
+        true => "refused".to_owned(),
+        false => line,
+    };
+    seen.into_iter().map(without).collect()
+}
+
 /// What becomes of bytes that come in these pieces: the requests, each with its body, and how it
 /// ends.
 fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<String> {
@@ -304,6 +348,9 @@ fn read<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<String> {
         reader.waiting.extend_from_slice(piece);
         while reader.step() {}
     }
+    // What still waits is looked at once more, whether a scan would say so or not.
+    reader.scan = head::Scan::new();
+    while reader.step() {}
     reader.seen.push(format!("{} bytes wait", reader.waiting.len()));
     reader.seen
 }
