@@ -46,10 +46,10 @@ pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Se
     let body = match body::read(connection, facts.framing).await {
         Ok(body) => body,
         Err(NoBody::Ended(ended)) => return Err(ended),
-        Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject)),
+        Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject, call.asked)),
         Err(NoBody::Spool(error)) => {
             tracing::error!(%error, "a request body could not be kept in a temporary file");
-            return Ok(connection.close_with_page(Head::new(500), facts.method));
+            return Ok(connection.close_with_page(Head::new(500), call.asked));
         }
     };
     relay(connection, call, body).await
@@ -93,7 +93,7 @@ fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
         call.facts.exchange(connection.service.phase(), BodyRest::Nothing, Delimitation::Length(0));
     let field = lifecycle::connection_field(&exchange);
     let Connection { service, outbox, .. } = connection;
-    let bytes = error_page::encode(service, &mut outbox.bytes, head, call.facts.method, field);
+    let bytes = error_page::encode(service, &mut outbox.bytes, head, call.asked, field);
     if let Some(record) = &call.record {
         record.log(service, status, bytes);
     }

@@ -125,7 +125,8 @@ async fn read_chunked(connection: &mut Connection, store: &mut Store) -> Result<
         let progress = decoder.decode(connection.input.unused(), &mut store.memory)?;
         let (Progress::Complete { used } | Progress::NeedMore { used }) = progress;
         connection.input.consume(used);
-        if store.bytes() > bytes_max {
+        // What a chunk promises counts from its size line on: it is not received to be refused.
+        if store.bytes().saturating_add(decoder.promised_bytes()) > bytes_max {
             return Err(NoBody::Refused(Reject::BodyTooLarge));
         }
         if matches!(progress, Progress::Complete { .. }) {

@@ -13,6 +13,7 @@ use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
 use crate::connection::error_page;
+use crate::connection::error_page::Asked;
 use crate::connection::file_answer;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
@@ -107,6 +108,8 @@ pub(super) struct Call {
     pub script_name_bytes: usize,
     pub head: Vec<u8>,
     pub facts: Facts,
+    /// What a page in the application's place depends on.
+    pub asked: Asked,
     pub record: Option<Record>,
 }
 
@@ -192,6 +195,7 @@ impl Desk<'_> {
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
             facts: Facts::of(request),
+            asked: Asked::of(request),
             record: self.record(request),
         }))
     }
@@ -222,7 +226,8 @@ impl Desk<'_> {
     pub(super) fn own_answer(&mut self, request: &Request<'_>, head: Head) -> Step {
         let status = head.status();
         let (settlement, connection) = self.settlement(request);
-        let bytes = error_page::encode(self.service, self.out, head, request.method, connection);
+        let bytes =
+            error_page::encode(self.service, self.out, head, Asked::of(request), connection);
         record::log(self.service, self.peer, request, status, bytes);
         Step::Answered(settlement)
     }

@@ -39,6 +39,7 @@ use crate::connection::decide::SendFile;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
 use crate::connection::decide::Unread;
+use crate::connection::error_page::Asked;
 use crate::connection::lifecycle::Next;
 use crate::connection::outbox::Outbox;
 use crate::connection::read_buffer::ReadBuffer;
@@ -48,7 +49,6 @@ use crate::limits::HEAD_TIME_MAX;
 use crate::limits::LINGER_TIME_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
 use crate::limits::SEND_WAIT_MAX;
-use crate::request::Method;
 use crate::request::Reject;
 use crate::request::head;
 use crate::request::head::Parsed;
@@ -183,7 +183,7 @@ impl Connection {
         loop {
             step = match step {
                 Step::Answered(settlement) => return Ok(settlement),
-                Step::Refuse(reject) => return Ok(self.refuse(reject)),
+                Step::Refuse(reject) => return Ok(self.refuse_head(reject)),
                 Step::SendFile(file) => return self.send_file(file).await,
                 Step::Call(call) => return app_answer::answer(self, *call).await,
                 Step::Look(look) => self.look(look).await?,
@@ -253,7 +253,7 @@ impl Connection {
         sent?;
         match received {
             Ok(0) if self.watch.has_passed(End::Receiving) && !is_idle => {
-                self.refuse(Reject::HeadTimeout);
+                self.refuse_head(Reject::HeadTimeout);
                 self.flush().await?;
                 Err(Ended::Closed)
             }
@@ -335,17 +335,23 @@ impl Connection {
         if self.watch.has_passed(End::Both) { Ended::Reset } else { Ended::Closed }
     }
 
+    /// Refuses the request whose head, or what has come of it, is still in the read buffer.
+    fn refuse_head(&mut self, reject: Reject) -> Settlement {
+        let asked = Asked::of_refused(self.input.unused());
+        self.refuse(reject, asked)
+    }
+
     /// Refuses the request that is at hand. What follows on this connection cannot be trusted.
-    fn refuse(&mut self, reject: Reject) -> Settlement {
+    fn refuse(&mut self, reject: Reject, asked: Asked) -> Settlement {
         tracing::debug!(peer = %self.peer, reason = reject.reason(), "request refused");
-        self.close_with_page(Head::new(reject.status()), Method::Other)
+        self.close_with_page(Head::new(reject.status()), asked)
     }
 
     /// Answers with a page of our own and closes: for requests whose body was not read to its end.
-    fn close_with_page(&mut self, head: Head, method: Method) -> Settlement {
+    fn close_with_page(&mut self, head: Head, asked: Asked) -> Settlement {
         let status = head.status();
         let out = &mut self.outbox.bytes;
-        let bytes = error_page::encode(&self.service, out, head, method, ConnectionField::Close);
+        let bytes = error_page::encode(&self.service, out, head, asked, ConnectionField::Close);
         record::log_refusal(&self.service, self.peer, status, bytes);
         Settlement { next: Next::Close, unread: Unread::Unknown }
     }

@@ -8,8 +8,8 @@
 
 use std::mem::MaybeUninit;
 
+use memchr::memchr;
 use memchr::memchr_iter;
-use memchr::memmem;
 
 use crate::limits;
 use crate::request::Expectation;
@@ -44,8 +44,9 @@ pub enum Parsed<'b> {
 /// Parses the head at the start of `bytes`, which may hold less or more than one head.
 ///
 /// Up to two empty lines before the request line are forgiven and count as bytes of the head
-/// (RFC 9112 section 2.2). HTTP/1.2 to 1.9, which nobody speaks, are refused with 505 like other
-/// versions. Never answers `NeedMore` when `bytes` has `HEAD_BYTES_MAX` bytes or more.
+/// (RFC 9112 section 2.2). HTTP/1.2 to 1.9 are taken for HTTP/1.1 (RFC 9110 section 2.5); other
+/// versions are refused with 505. Never answers `NeedMore` when `bytes` has `HEAD_BYTES_MAX` bytes
+/// or more.
 pub fn parse<'b>(bytes: &'b [u8], slots: &'b mut HeaderSlots<'b>) -> Parsed<'b> {
     match parse_head(bytes, slots) {
         Ok(Some(request)) => Parsed::Complete(request),
@@ -60,31 +61,19 @@ fn parse_head<'b>(
 ) -> Result<Option<Request<'b>>, Reject> {
     let window = bytes.get(..limits::HEAD_BYTES_MAX).unwrap_or(bytes);
     let from_method = skip_empty_lines(window)?;
-    let mut found = httparse::Request::new(&mut []);
-    let head = match found.parse_with_uninit_headers(window, slots) {
-        Ok(httparse::Status::Complete(used)) => window.get(..used).unwrap_or(window),
-        Ok(httparse::Status::Partial) => {
-            return check_begun(window, from_method, found.method, found.path).map(|()| None);
-        }
-        Err(httparse::Error::Version) => {
-            check_unknown_version(from_method, found.method, found.path)?;
-            return check_begun(window, from_method, found.method, found.path).map(|()| None);
-        }
-        Err(error) => return Err(refusal(error)),
+    let words = match later_minor_line(from_method) {
+        None => take_apart(window, from_method, slots)?,
+        Some(line) => take_apart_later_minor(window, from_method, line, slots)?,
+    };
+    let Some(Words { head, method_name, raw_target, version, headers }) = words else {
+        return Ok(None);
     };
     check_line_ends(head)?;
-    let (Some(method_name), Some(raw_target), Some(minor)) =
-        (found.method, found.path, found.version)
-    else {
-        return Err(Reject::RequestLine);
-    };
     check_request_line(method_name, raw_target)?;
-    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let method = Method::from_name(method_name);
     if method == Method::Connect {
         return Err(Reject::Connect);
     }
-    let headers: &'b [httparse::Header<'b>] = found.headers;
     let noticed = notice(version, headers)?;
     let (target, authority) = target::parse(method, raw_target)?;
     let host = match (version, noticed.host, authority) {
@@ -103,10 +92,94 @@ fn parse_head<'b>(
         version,
         headers,
         host,
-        framing: framing::decide(version, headers)?,
+        framing: framing::decide(version, head, headers)?,
         persistence: noticed.persistence,
         expectation: noticed.expectation,
     }))
+}
+
+/// A whole head, cut into its words.
+struct Words<'b> {
+    head: &'b [u8],
+    method_name: &'b str,
+    raw_target: &'b str,
+    version: Version,
+    headers: &'b [httparse::Header<'b>],
+}
+
+fn take_apart<'b>(
+    window: &'b [u8],
+    from_method: &'b [u8],
+    slots: &'b mut HeaderSlots<'b>,
+) -> Result<Option<Words<'b>>, Reject> {
+    let mut found = httparse::Request::new(&mut []);
+    match found.parse_with_uninit_headers(window, slots) {
+        Ok(httparse::Status::Complete(used)) => {
+            let (Some(method_name), Some(raw_target), Some(minor)) =
+                (found.method, found.path, found.version)
+            else {
+                return Err(Reject::RequestLine);
+            };
+            let head = window.get(..used).unwrap_or(window);
+            let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
+            Ok(Some(Words { head, method_name, raw_target, version, headers: found.headers }))
+        }
+        Ok(httparse::Status::Partial) => {
+            check_begun(window, from_method, found.method, found.path).map(|()| None)
+        }
+        Err(httparse::Error::Version) => {
+            check_unknown_version(from_method, found.method, found.path)?;
+            check_begun(window, from_method, found.method, found.path).map(|()| None)
+        }
+        Err(error) => Err(refusal(error)),
+    }
+}
+
+/// The request line, when it has come whole and names HTTP/1.2 to 1.9. httparse knows them not, and
+/// to ask beforehand costs one look for the first line's end.
+fn later_minor_line(from_method: &[u8]) -> Option<&[u8]> {
+    let line = from_method.get(..=memchr(b'\n', from_method)?)?;
+    match line {
+        [.., b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', b'\r', b'\n'] => Some(line),
+        _ => None,
+    }
+}
+
+/// As `take_apart`, for a request line that is read as HTTP/1.1: a minor version promises that
+/// what an older recipient does not know can be ignored (RFC 9110 section 2.5).
+fn take_apart_later_minor<'b>(
+    window: &'b [u8],
+    from_method: &'b [u8],
+    line: &'b [u8],
+    slots: &'b mut HeaderSlots<'b>,
+) -> Result<Option<Words<'b>>, Reject> {
+    let mut found = httparse::Request::new(&mut []);
+    if let Err(error) = found.parse(line)
+        && error != httparse::Error::Version
+    {
+        return Err(refusal(error));
+    }
+    let (Some(method_name), Some(raw_target)) = (found.method, found.path) else {
+        return Err(Reject::RequestLine);
+    };
+    let line_bytes = method_name.len() + raw_target.len() + "  HTTP/1.2\r\n".len();
+    if line.len() != line_bytes {
+        return Err(Reject::VersionMalformed);
+    }
+    let fields = from_method.get(line.len()..).unwrap_or_default();
+    let slots = slots.write_copy_of_slice(&[httparse::EMPTY_HEADER; limits::HEADER_COUNT_MAX]);
+    match httparse::parse_headers(fields, slots) {
+        Ok(httparse::Status::Complete((used, headers))) => {
+            let before_fields = window.len() - fields.len();
+            let head = window.get(..before_fields + used).unwrap_or(window);
+            let version = Version::Http11;
+            Ok(Some(Words { head, method_name, raw_target, version, headers }))
+        }
+        Ok(httparse::Status::Partial) => {
+            check_begun(window, from_method, Some(method_name), Some(raw_target)).map(|()| None)
+        }
+        Err(error) => Err(refusal(error)),
+    }
 }
 
 /// What stands behind the empty lines that are forgiven before a request line. httparse would skip
@@ -176,7 +249,7 @@ fn check_line_ends(head: &[u8]) -> Result<(), Reject> {
 }
 
 /// httparse has met a version other than 1.0 and 1.1, or its beginning: 505 when it looks like a
-/// version (RFC 9112 section 2.3), 400 when not, `Ok` when it has not come whole.
+/// version (RFC 9112 section 2.3), 400 when not, `Ok` when its line has not come whole.
 fn check_unknown_version(
     from_method: &[u8],
     method: Option<&str>,
@@ -190,10 +263,15 @@ fn check_unknown_version(
         b'0' => byte.is_ascii_digit(),
         _ => byte == model,
     });
-    match (looks_right, version.len() >= SHAPE.len()) {
+    match (looks_right, version) {
         (false, _) => Err(Reject::VersionMalformed),
-        (true, true) => Err(Reject::VersionUnsupported),
-        (true, false) => Ok(()),
+        // HTTP/1.2 to 1.9, and the line's end is still to come.
+        (true, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, end @ ..]) => match end {
+            [] | [b'\r'] => Ok(()),
+            _ => Err(Reject::LineEnd),
+        },
+        (true, _) if version.len() >= SHAPE.len() => Err(Reject::VersionUnsupported),
+        (true, _) => Ok(()),
     }
 }
 
@@ -205,6 +283,20 @@ const fn refusal(error: httparse::Error) -> Reject {
         httparse::Error::TooManyHeaders => Reject::TooManyFields,
         httparse::Error::Version => Reject::VersionMalformed,
         httparse::Error::Token | httparse::Error::Status => Reject::RequestLine,
+    }
+}
+
+/// The method of a head that was refused or has not come whole, as far as it can be told: the
+/// answer to HEAD has no body even then (RFC 9110 section 9.3.2).
+#[must_use]
+pub fn method_begun(bytes: &[u8]) -> Method {
+    let mut from_method = bytes;
+    while let Some(behind) = from_method.strip_prefix(b"\r\n") {
+        from_method = behind;
+    }
+    match from_method.starts_with(b"HEAD ") {
+        true => Method::Head,
+        false => Method::Other,
     }
 }
 
@@ -299,11 +391,19 @@ impl Scan {
             self.parse_at_bytes = bytes.len().saturating_add(1).next_power_of_two();
             return true;
         }
-        memmem::find(bytes.get(from..).unwrap_or(bytes), EMPTY_LINE).is_some()
+        has_empty_line(bytes.get(from..).unwrap_or(bytes))
     }
 }
 
 const EMPTY_LINE: &[u8] = b"\r\n\r\n";
+
+/// Also with bare LF: who ends a head so waits for an answer, and gets a refusal.
+fn has_empty_line(bytes: &[u8]) -> bool {
+    memchr_iter(b'\n', bytes).any(|at| {
+        let behind = bytes.get(at.saturating_add(1)..).unwrap_or_default();
+        matches!(behind, [b'\n', ..] | [b'\r', b'\n', ..])
+    })
+}
 
 impl Default for Scan {
     fn default() -> Self {

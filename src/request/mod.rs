@@ -3,6 +3,7 @@
 //! This room is pure: bytes in, values out. It knows HTTP (RFC 9110, RFC 9112) and nothing of
 //! sockets, files or Python. The way in is [`head::parse`].
 
+pub mod accept;
 pub mod chunked;
 pub mod framing;
 pub mod head;
@@ -13,12 +14,13 @@ pub use framing::Framing;
 pub use reject::Reject;
 pub use target::Target;
 
-/// The protocol version of a request. Anything else is refused with 505.
+/// The protocol version of a request. Other major versions are refused with 505.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// HTTP/1.0: closes after the answer unless it asks to stay, knows no chunked coding.
     Http10,
-    /// HTTP/1.1.
+    /// HTTP/1.1, or a later minor version, which is read as the highest that is known (RFC 9110
+    /// section 2.5).
     Http11,
 }
 

@@ -48,15 +48,18 @@ pub enum Reject {
     ContentLengthRepeated,
     /// A Content-Length that is not one decimal number below 2^64.
     ContentLengthMalformed,
+    /// A tab in the line of Content-Length or Transfer-Encoding.
+    FramingTab,
     /// Transfer-Encoding in HTTP/1.0.
     CodingInHttp10,
-    /// A Transfer-Encoding that is no list of codings, or has chunked twice or not at its end.
+    /// A Transfer-Encoding that is no list of codings, has chunked twice or not at its end, or has
+    /// a coding that is chunked in disguise.
     CodingMalformed,
     /// A chunk size that is not 1 to 16 hexadecimal digits.
     ChunkSize,
     /// A chunk line over its bound.
     ChunkLineTooLong,
-    /// A control byte in a chunk extension.
+    /// A chunk extension that is not `; name [ = value ]`.
     ChunkExtension,
     /// The chunk extensions of one body together are over their bound.
     ChunkExtensionsTooLong,
@@ -127,11 +130,12 @@ impl Reject {
             Self::BothLengths => (400, "Transfer-Encoding and Content-Length"),
             Self::ContentLengthRepeated => (400, "more than one Content-Length"),
             Self::ContentLengthMalformed => (400, "malformed Content-Length"),
+            Self::FramingTab => (400, "tab in Content-Length or Transfer-Encoding"),
             Self::CodingInHttp10 => (400, "Transfer-Encoding in HTTP/1.0"),
             Self::CodingMalformed => (400, "malformed Transfer-Encoding"),
             Self::ChunkSize => (400, "malformed chunk size"),
             Self::ChunkLineTooLong => (400, "chunk line too long"),
-            Self::ChunkExtension => (400, "control byte in a chunk extension"),
+            Self::ChunkExtension => (400, "malformed chunk extension"),
             Self::ChunkExtensionsTooLong => (400, "chunk extensions too long"),
             Self::ChunkEnd => (400, "no CR LF after a chunk"),
             Self::TrailerMalformed => (400, "malformed trailer field"),

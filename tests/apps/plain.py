@@ -240,6 +240,14 @@ def interim(environ, start_response):
     return [b"must not be sent"]
 
 
+def header(environ, start_response):
+    """The field that ?name= and ?value= make, under the status ?status=."""
+    asked = query(environ)
+    field = (asked.get("name", ""), asked.get("value", ""))
+    start_response(asked.get("status", "200 OK"), [*TEXT, field])
+    return [b"answered"]
+
+
 def hop_by_hop(environ, start_response):
     """Fields of the connection belong to the server (PEP 3333, "Other HTTP Features")."""
     start_response("200 OK", [*TEXT, ("Connection", "close")])
@@ -346,6 +354,7 @@ PATHS = {
     "/bad_header": bad_header,
     "/bad_status": bad_status,
     "/interim": interim,
+    "/header": header,
     "/hop_by_hop": hop_by_hop,
     "/started_twice": started_twice,
     "/never_started": never_started,

@@ -148,3 +148,65 @@ fn options_of_the_server_itself_is_answered() {
     assert_eq!(client.request("OPTIONS", "*", "", b"").status, 204);
     assert_eq!(client.get("/a.txt").text(), "first");
 }
+
+#[test]
+fn no_spelling_of_a_path_changes_whose_it_is() {
+    let site = site();
+    let apps = crate::support::apps();
+    let server = Server::start(&[
+        "--workers",
+        "1",
+        "--threads",
+        "1",
+        "--static",
+        &site.at("/files"),
+        "--chdir",
+        apps.to_str().unwrap(),
+        "plain:app",
+    ]);
+    let mut client = server.connect();
+    let ours = [
+        "/files/a.txt",
+        "/%66iles/a.txt",
+        "/files%2fa.txt",
+        "/files/./a.txt",
+        "/files/x/../a.txt",
+        "/files/x/%2e%2e/a.txt",
+        "/x/../files/a.txt",
+        "/x%2f..%2ffiles%2fa.txt",
+        "http://test/files/a.txt",
+    ];
+    for path in ours {
+        let response = client.get(path);
+        assert_eq!((response.status, response.text().as_str()), (200, "first"), "{path}");
+    }
+    // Out of the folder's prefix by whatever spelling: the application's, which sees that path too.
+    for path in
+        ["/files/../hello", "/files/..%2fhello", "/files%2f..%2fhello", "/files/%2e%2e/hello"]
+    {
+        assert_eq!(client.get(path).text(), "Hello, world!", "{path}");
+    }
+    // Not the folder's, however much alike; the application knows no such path.
+    let theirs = [
+        "//files/a.txt",
+        "/files\\a.txt",
+        "/files%5ca.txt",
+        "/%2566iles/a.txt",
+        "/files%252fa.txt",
+        "/files;/a.txt",
+        "/Files/a.txt",
+        "/files%c0%afa.txt",
+        "/files%20/a.txt",
+    ];
+    for path in theirs {
+        let response = client.get(path);
+        assert_eq!(response.text(), "no such path in plain.py", "{path}");
+    }
+    // The folder's, and no file of it.
+    for path in ["/files//a.txt", "/files/%2fa.txt", "/files/..%5chello", "/files/%252e%252e/hello"]
+    {
+        let response = client.get(path);
+        assert_eq!(response.status, 404, "{path}");
+        assert!(response.text().contains("<h1>404</h1>"), "{path}: {}", response.text());
+    }
+}

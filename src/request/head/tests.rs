@@ -77,8 +77,10 @@ fn a_full_head() {
 
 #[test]
 fn good_heads_cut_at_every_byte() {
-    let heads: [&[u8]; 6] = [
+    let heads: [&[u8]; 8] = [
         FULL,
+        b"\r\nGET /a HTTP/1.2\r\nHost: a\r\nB: c \r\n\r\nGET / HTTP/1.3\r\n",
+        b"GET / HTTP/1.9\r\nHost: a\r\n\r\n",
         b"GET / HTTP/1.0\r\n\r\n",
         b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -115,7 +117,6 @@ fn bad_heads() {
         (line("GET /  HTTP/1.1"), Reject::VersionMalformed),
         (line("GET / HTTP/2.0"), Reject::VersionUnsupported),
         (line("GET / HTTP/0.9"), Reject::VersionUnsupported),
-        (line("GET / HTTP/1.2"), Reject::VersionUnsupported),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), Reject::VersionUnsupported),
         ("\x16\x03\x01\x02\0\x01\0\x01".into(), Reject::RequestLine),
         ("GET / HTTP/1.0\n\n".into(), Reject::LineEnd),
@@ -150,16 +151,49 @@ fn bad_heads() {
         (with("Content-Length: 1\r\nTransfer-Encoding: chunked"), Reject::BothLengths),
     ];
     for (bytes, reject) in &table {
-        let bytes = bytes.as_bytes();
-        assert_eq!(refused(bytes), *reject, "{}", bytes.escape_ascii());
-        // No beginning of it is taken for a good head.
-        for cut in 0..bytes.len() {
-            let begun = outcome(&bytes[..cut]);
-            let complete = matches!(begun, Outcome::Complete(..));
-            assert!(!complete, "cut at {cut}: {}", bytes.escape_ascii());
-        }
+        check_refused(bytes.as_bytes(), *reject);
     }
     assert_eq!(refused(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n"), Reject::RequestLine);
+}
+
+fn check_refused(bytes: &[u8], reject: Reject) {
+    assert_eq!(refused(bytes), reject, "{}", bytes.escape_ascii());
+    // No beginning of it is taken for a good head.
+    for cut in 0..bytes.len() {
+        let begun = outcome(&bytes[..cut]);
+        let complete = matches!(begun, Outcome::Complete(..));
+        assert!(!complete, "cut at {cut}: {}", bytes.escape_ascii());
+    }
+}
+
+#[test]
+fn later_minor_versions_are_as_strict() {
+    let line = |line: &str| format!("{line}\r\nHost: a\r\n\r\n");
+    let table = [
+        (line("GET / HTTP/1.10"), Reject::LineEnd),
+        (line("GET / HTTP/1.2 "), Reject::LineEnd),
+        (line("GET / HTTP/1.22"), Reject::LineEnd),
+        (line("GET / HTTP/01.1"), Reject::VersionMalformed),
+        (line("GET /  HTTP/1.2"), Reject::VersionMalformed),
+        (line("GET  / HTTP/1.2"), Reject::RequestLine),
+        (line("G@T / HTTP/1.2"), Reject::RequestLine),
+        (line("HTTP/1.2"), Reject::RequestLine),
+        (line("GET HTTP/1.2"), Reject::RequestLine),
+        (line("GET / XHTTP/1.2"), Reject::VersionMalformed),
+        (line("GET /XHTTP/1.2"), Reject::RequestLine),
+        ("GET / HTTP/1.2\nHost: a\r\n\r\n".into(), Reject::LineEnd),
+        ("GET / HTTP/1.2\r\nHost: a\n\r\n".into(), Reject::LineEnd),
+        ("GET / HTTP/1.2\r\n\r\n".into(), Reject::HostMissing),
+        ("GET / HTTP/1.2\r\n Host: a\r\n\r\n".into(), Reject::FieldName),
+        ("GET / HTTP/1.2\r\nHost : a\r\n\r\n".into(), Reject::FieldName),
+    ];
+    for (bytes, reject) in &table {
+        check_refused(bytes.as_bytes(), *reject);
+    }
+    with_request(b"GET / HTTP/1.2\r\nHost: a\r\nB:\r\n\r\n", |request| {
+        assert_eq!((request.version, request.headers.len()), (Version::Http11, 2));
+        assert_eq!(request.persistence, Persistence::KeepAlive);
+    });
 }
 
 #[test]
@@ -256,7 +290,15 @@ fn the_bounds_are_reached_exactly() {
 
 #[test]
 fn a_full_window_is_never_left_waiting() {
-    let endless: [&[u8]; 6] = [b"\r\n", b"A", b"GET /", b"GET / HTTP/1.1\r\nA: b", b"\n", b" "];
+    let endless: [&[u8]; 7] = [
+        b"\r\n",
+        b"A",
+        b"GET /",
+        b"GET / HTTP/1.1\r\nA: b",
+        b"GET / HTTP/1.2\r\nA: b",
+        b"\n",
+        b" ",
+    ];
     for start in endless {
         for filler in [b"a", b"\r", b" ", b":"] {
             let mut bytes = start.to_vec();
@@ -289,9 +331,11 @@ fn slow(bytes: &[u8]) -> Option<Outcome> {
         return None;
     }
     std::str::from_utf8(&target_text).ok()?;
-    if !["HTTP/1.0", "HTTP/1.1"].contains(&version) {
-        return None;
-    }
+    let version = match version {
+        "HTTP/1.0" => version,
+        _ if ('1'..='9').any(|minor| version == format!("HTTP/1.{minor}")) => "HTTP/1.1",
+        _ => return None,
+    };
     let mut fields = Vec::new();
     for line in lines {
         let (name, value) = line.split_once(':')?;
@@ -313,15 +357,16 @@ fn random(state: &mut u64) -> usize {
 
 #[test]
 fn mutated_heads_agree_with_the_slow_twin() {
-    let seeds: [&[u8]; 3] = [
+    let seeds: [&[u8]; 4] = [
         FULL,
+        b"GET /yes?z HTTP/1.3\r\nHost: a.example\r\nX: y z \r\n\r\n",
         b"GET /x HTTP/1.0\r\nA: b\r\nC:\t d e \r\n\r\nX",
         b"\r\nGET /index.html?a=b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nCookie: c=d\r\n\r\n",
     ];
-    let strange = b"\r\n\r\n :\t\0\x7f\xe9aA/.%1H";
+    let strange = b"\r\n\r\n :\t\0\x7f\xe9aA/.%12H";
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let (mut complete, mut grammar) = (0, 0);
-    for round in 0..60_000 {
+    for round in 0..80_000 {
         let mut bytes = seeds[round % seeds.len()].to_vec();
         for _ in 0..1 + random(&mut state) % 2 {
             let at = random(&mut state) % bytes.len();
@@ -389,7 +434,24 @@ fn a_scan_lets_garbage_be_refused_early() {
             && matches!(outcome(&garbage[..*end]), Outcome::Refused(_))
     });
     assert_eq!(seen, Some(16));
+    for head in ["GET / HTTP/1.1\nA: b\n\n", "GET / HTTP/1.1\r\nA: b\n\r\n"] {
+        for cut in 0..head.len() {
+            let mut scan = Scan::new();
+            scan.worth_parsing(&head.as_bytes()[..cut]);
+            assert!(scan.worth_parsing(head.as_bytes()), "cut at {cut}: {}", head.escape_debug());
+        }
+    }
     let mut scan = Scan::new();
     assert!(!scan.worth_parsing(b""));
     assert!(scan.worth_parsing(b"x") && !scan.worth_parsing(b"x") && scan.worth_parsing(b"xy"));
+}
+
+#[test]
+fn the_method_of_a_refused_head() {
+    for head in ["HEAD ", "HEAD /.. HTTP/1.1\r\n", "\r\nHEAD / HTTP/1.1\r\n\r\n"] {
+        assert_eq!(method_begun(head.as_bytes()), Method::Head, "{head}");
+    }
+    for other in ["", "HEA", "HEAD", "HEADER / HTTP/1.1", "head / HTTP/1.1", "GET HEAD "] {
+        assert_eq!(method_begun(other.as_bytes()), Method::Other, "{other}");
+    }
 }
