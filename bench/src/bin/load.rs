@@ -55,8 +55,8 @@ struct Steady {
     #[arg(long, default_value = "0", value_parser = seconds)]
     warm_seconds: Duration,
     /// Requests of one write, and in flight on a connection at most
-    #[arg(long, default_value = "1", value_parser = clap::value_parser!(u16).range(1..=PIPELINE_MAX as i64))]
-    pipeline: u16,
+    #[arg(long, default_value = "1", value_parser = pipeline)]
+    pipeline: usize,
     /// Answers after which a connection is closed (by the client, in order) and a new one opened
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     requests_per_connection: Option<u32>,
@@ -86,12 +86,12 @@ fn main() -> ExitCode {
 }
 
 fn run_steady(arguments: &Steady) -> Result<(), String> {
-    let (target, reference) = prepare(&arguments.common, arguments.pipeline.into())?;
+    let (target, reference) = prepare(&arguments.common, arguments.pipeline)?;
     let plan = Plan {
         connections: arguments.common.connections as usize,
         measured: arguments.seconds,
         warm: arguments.warm_seconds,
-        pipeline: arguments.pipeline.into(),
+        pipeline: arguments.pipeline,
         requests_per_connection: arguments.requests_per_connection.map(|count| count as usize),
         rate: arguments.rate,
     };
@@ -145,6 +145,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
 fn some_seconds(text: &str) -> Result<Duration, String> {
     seconds(text)
         .and_then(|time| if time.is_zero() { Err("not above 0".to_owned()) } else { Ok(time) })
+}
+
+fn pipeline(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(depth @ 1..=PIPELINE_MAX) => Ok(depth),
+        _ => Err(format!("not within 1 to {PIPELINE_MAX}")),
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -1,10 +1,10 @@
 //! A client that counts, checks and times answers, for what wrk cannot do: connections that are
 //! opened anew, requests at fixed moments, thousands of idle connections, bodies that are compared.
 //!
-//! One thread, epoll. The ways in are [`steady::run`] and [`idle::run`].
+//! One thread, epoll. The ways in are [`steady::run`] and [`idle::Idle::open`].
 //!
 //! ```text
-//! target (a URL) -> connection (one socket) -> answer (bytes to answers) -> reference (is it right?)
+//! target (URL) -> connection (a socket) -> answer (bytes to answers) -> reference (is it right?)
 //!    steady, idle: which connection sends what and when -> report (counts and latencies)
 //! ```
 
