@@ -235,10 +235,13 @@ impl<'l> Steady<'l> {
             count = count.min(slot.waiting.len());
             slot.in_flight.extend(slot.waiting.drain(..count));
             self.waiting -= count;
-        } else if slot.in_flight.is_empty() {
-            slot.in_flight.extend(std::iter::repeat_n(Instant::now(), count));
         } else {
-            count = 0;
+            let now = Instant::now();
+            // Behind the end nothing is sent that nobody would count.
+            if !slot.in_flight.is_empty() || now >= self.end {
+                count = 0;
+            }
+            slot.in_flight.extend(std::iter::repeat_n(now, count));
         }
         if count > 0
             && let Err(error) = connection.send(self.target, count)
