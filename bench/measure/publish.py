@@ -14,7 +14,7 @@ README = [
     ("file-100k", ["nginx"], "100 KB file, 64 connections"),
     ("file-10m", ["nginx"], "10 MB file, 8 connections"),
     ("site-tree", ["nginx"], "a site of 20 files"),
-    ("whole-job", ["nginx-gunicorn"], "that site, and a Flask page in every tenth request"),
+    ("whole-job", ["nginx-gunicorn"], "that site, and a Flask page in every eleventh request"),
     ("flask-page", ["gunicorn-gthread", "granian", "uwsgi", "bjoern"], "Flask page with Jinja and SQLite"),
     ("flask-hello", ["gunicorn-gthread", "granian", "fastpysgi", "bjoern"], "Flask hello"),
     ("wsgi-hello-inline", ["fastpysgi", "bjoern"], "WSGI hello, `--threads 0`"),
