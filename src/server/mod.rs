@@ -8,6 +8,7 @@ mod descriptors;
 mod exit;
 mod lane;
 pub mod listener;
+mod scheduling;
 mod signals;
 pub mod startup;
 
