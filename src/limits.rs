@@ -47,6 +47,10 @@ pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A whole head must have come within this after its first byte. Over it: 408. nginx: 60 s.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// The slowest pace of a request body, and of an answer to a peer that is slow to read: beside the
+/// longest wait each byte buys so much time. 20 times slower than the slowest modem; Apache's
+/// mod_reqtimeout: 500.
+pub const BYTES_PER_SECOND_MIN: u64 = 512;
 /// Between two reads of a request body. Over it: 408. nginx: 60 s.
 pub const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two requests on a kept connection, unless the operator says otherwise. Over it the

@@ -6,9 +6,11 @@
 
 use std::io;
 
+use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::connection::Ended;
 use crate::connection::deadline::Waiting;
+use crate::connection::pace::Pace;
 use crate::limits::BODY_MEMORY_BYTES_MAX;
 use crate::limits::BODY_READ_BYTES;
 use crate::limits::BODY_WAIT_MAX;
@@ -60,6 +62,7 @@ pub(super) async fn drain(
     bytes_max: u64,
 ) -> Result<Drained, Ended> {
     let mut decoder = Decoder::new();
+    let mut pace = Pace::new(Moment::now(), BODY_WAIT_MAX);
     let mut thrown = Vec::new();
     let mut left = match framing {
         Framing::None => return Ok(Drained::Whole),
@@ -87,7 +90,7 @@ pub(super) async fn drain(
             let whole = framing != Framing::Chunked;
             return Ok(if whole { Drained::Whole } else { Drained::Partly });
         }
-        receive(connection).await.map_err(|_| Ended::PeerGone)?;
+        receive(connection, &mut pace).await.map_err(|_| Ended::PeerGone)?;
     }
 }
 
@@ -110,10 +113,11 @@ async fn read_length(
     store.memory.extend_from_slice(ready.get(..take).unwrap_or_default());
     connection.input.consume(take);
     let mut left = bytes - take as u64;
+    let mut pace = Pace::new(Moment::now(), BODY_WAIT_MAX);
     // Past the bytes that came with the head, the socket is read straight into the body.
     while left > 0 {
         store.spill_when_full().await.map_err(NoBody::Spool)?;
-        left -= receive_into(connection, store, left).await?;
+        left -= receive_into(connection, store, left, &mut pace).await?;
     }
     Ok(())
 }
@@ -121,6 +125,7 @@ async fn read_length(
 async fn read_chunked(connection: &mut Connection, store: &mut Store) -> Result<(), NoBody> {
     let bytes_max = connection.service.body_bytes_max;
     let mut decoder = Decoder::new();
+    let mut pace = Pace::new(Moment::now(), BODY_WAIT_MAX);
     loop {
         let progress = decoder.decode(connection.input.unused(), &mut store.memory)?;
         let (Progress::Complete { used } | Progress::NeedMore { used }) = progress;
@@ -133,17 +138,17 @@ async fn read_chunked(connection: &mut Connection, store: &mut Store) -> Result<
             return Ok(());
         }
         store.spill_when_full().await.map_err(NoBody::Spool)?;
-        receive(connection).await?;
+        receive(connection, &mut pace).await?;
     }
 }
 
 /// Receives more into the connection's own buffer.
-async fn receive(connection: &mut Connection) -> Result<(), NoBody> {
-    connection.watch.wait(Waiting::Request, BODY_WAIT_MAX);
+async fn receive(connection: &mut Connection, pace: &mut Pace) -> Result<(), NoBody> {
+    connection.watch.wait_until(Waiting::Request, pace.due(Moment::now()));
     let buffer = connection.input.lend();
     let (received, buffer) = connection.socket.receive(buffer, usize::MAX).await;
     connection.input.give_back(buffer);
-    conclude(connection, &received).map(drop)
+    conclude(connection, &received, pace).map(drop)
 }
 
 /// Receives at most `bytes_max` bytes behind the body in memory.
@@ -151,8 +156,9 @@ async fn receive_into(
     connection: &Connection,
     store: &mut Store,
     bytes_max: u64,
+    pace: &mut Pace,
 ) -> Result<u64, NoBody> {
-    connection.watch.wait(Waiting::Request, BODY_WAIT_MAX);
+    connection.watch.wait_until(Waiting::Request, pace.due(Moment::now()));
     let mut memory = std::mem::take(&mut store.memory);
     // Grown as bytes come, so that a promise alone costs no memory.
     let wanted = usize::try_from(bytes_max).unwrap_or(usize::MAX);
@@ -160,17 +166,24 @@ async fn receive_into(
     memory.reserve(step);
     let (received, memory) = connection.socket.receive(memory, wanted.min(BODY_READ_BYTES)).await;
     store.memory = memory;
-    conclude(connection, &received).map(|bytes| bytes as u64)
+    conclude(connection, &received, pace).map(|bytes| bytes as u64)
 }
 
-fn conclude(connection: &Connection, received: &io::Result<usize>) -> Result<usize, NoBody> {
+fn conclude(
+    connection: &Connection,
+    received: &io::Result<usize>,
+    pace: &mut Pace,
+) -> Result<usize, NoBody> {
     connection.watch.stop();
     match received {
         Ok(0) if connection.watch.has_passed(End::Receiving) => {
             Err(NoBody::Refused(Reject::BodyTimeout))
         }
         Ok(0) | Err(_) => Err(NoBody::Ended(Ended::PeerGone)),
-        Ok(bytes) => Ok(*bytes),
+        Ok(bytes) => {
+            pace.moved(*bytes as u64);
+            Ok(*bytes)
+        }
     }
 }
 

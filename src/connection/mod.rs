@@ -11,6 +11,7 @@
 //! | `outbox` | sending, and waiting for a slow peer |
 //! | `lifecycle` | every rule on whether the connection goes on; pure |
 //! | `deadline` | every wait's end |
+//! | `pace` | how slow a peer may be; pure |
 
 mod app_answer;
 mod body;
@@ -19,6 +20,7 @@ mod error_page;
 mod file_answer;
 mod lifecycle;
 mod outbox;
+mod pace;
 mod read_buffer;
 mod record;
 
