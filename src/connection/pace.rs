@@ -70,7 +70,7 @@ mod tests {
         };
         assert_eq!(lasts(0), 30);
         assert_eq!(lasts(1), 31, "30 bytes are worth less than a tenth of a second");
-        assert_eq!(lasts(BYTES_PER_SECOND_MIN / 2), 60);
+        assert_eq!(lasts(BYTES_PER_SECOND_MIN / 2), 59, "half a second for each second");
         assert_eq!(lasts(BYTES_PER_SECOND_MIN), 10_000);
     }
 }

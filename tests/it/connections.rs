@@ -7,6 +7,8 @@ use std::net::Shutdown;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::support::Client;
+use crate::support::Response;
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::pattern;
@@ -32,12 +34,28 @@ fn a_head_that_does_not_come_is_answered_with_408() {
     let server = Server::start(&["--workers", "1", "--static", &site.at("/")]);
     let mut late = server.connect();
     late.send("GET /a.txt HTTP/1.1\r\nHost: x\r\n");
+    // One that never pauses for long has no more time.
+    let mut dribbler = server.connect();
+    dribbler.send("GET /a.txt HTTP/1.1\r\nHost: x\r\nX: ");
+    let dribbled = std::thread::spawn(move || dribble(dribbler, "x"));
     // Its connection stays busy; others do not notice.
     assert_eq!(server.get("/a.txt").text(), "text");
     let response = late.response();
     assert_eq!(response.status, 408);
     assert_eq!(response.header("connection"), Some("close"));
     late.expect_end();
+    assert_eq!(dribbled.join().unwrap().status, 408);
+}
+
+/// Sends the piece once a second until there is an answer.
+fn dribble(mut client: Client, piece: &str) -> Response {
+    let start = Instant::now();
+    client.stream().set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    while client.stream().peek(&mut [0]).is_err() {
+        assert!(start.elapsed() < crate::support::PATIENCE, "no answer to {piece:?}");
+        client.try_send(piece);
+    }
+    client.response()
 }
 
 #[test]
@@ -46,7 +64,19 @@ fn a_body_that_does_not_come_is_answered_with_408() {
     let server = Server::start(&["--workers", "1", "--chdir", apps.to_str().unwrap(), "plain:app"]);
     let mut late = server.connect();
     late.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello");
-    assert_eq!(late.response().status, 408);
+    // Two that never pause for long, and would take hours.
+    let dribblers = [
+        ("Content-Length: 100000\r\n\r\n", "a"),
+        ("Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"),
+    ];
+    std::thread::scope(|scope| {
+        for (framing, piece) in dribblers {
+            let mut dribbler = server.connect();
+            dribbler.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{framing}"));
+            scope.spawn(move || assert_eq!(dribble(dribbler, piece).status, 408, "{framing}"));
+        }
+        assert_eq!(late.response().status, 408);
+    });
     late.expect_end();
 }
 
