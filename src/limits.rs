@@ -74,7 +74,8 @@ pub const EXIT_HANDLERS_TIME_MAX: Duration = Duration::from_secs(5);
 pub const LANES_MAX: usize = 256;
 /// Connections waiting to be accepted, for each listener. The kernel caps it at net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
-/// Open connections of one lane. At it the lane stops accepting until one closes.
+/// Open connections of one lane. At it those that have been idle for longest make room for new
+/// ones; where none is idle, the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
 /// Submission entries of a lane's ring. A full queue is flushed to the kernel, nothing is lost.
 pub const RING_ENTRIES: u32 = 1024;
@@ -86,8 +87,14 @@ pub const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 pub const SPARE_BUFFERS_MAX: usize = 64;
 /// Connections accepted in a row before the lane's other tasks have their turn.
 pub const ACCEPT_BATCH_MAX: usize = 64;
-/// Pause after accept has failed for want of descriptors or memory.
+/// Pause after accept has failed for want of descriptors or memory, or while the lane is full. A
+/// connection that closes ends it.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are ended at once to make room for others where descriptors or places are
+/// short: those that have been idle for longest. As many as are then accepted in a row.
+pub const IDLE_ENDED_MAX: usize = ACCEPT_BATCH_MAX;
+/// Between two lines of the log on the same shortage. An attack may last for days.
+pub const SHORTAGE_NOTICE_TIME: Duration = Duration::from_secs(10);
 
 // ---- static files ----------------------------------------------------------------------------
 

@@ -90,10 +90,31 @@ impl Deadlines {
     fn end_passed(&self, now: Moment) {
         for (_, watch) in self.watches.borrow().iter() {
             if watch.due.get() <= now {
-                watch.due.set(Moment::NEVER);
-                watch.passed.set(Some(watch.end()));
+                watch.expire();
             }
         }
+    }
+
+    /// Ends the connections that have been between two requests for longest, at most `count_max` of
+    /// them, as if their time were over. Gives how many those were.
+    pub fn end_longest_idle(&self, count_max: usize) -> usize {
+        self.end_soonest_due(count_max, |watch| watch.waiting.get() == Waiting::Idle)
+    }
+
+    /// Every wait of one kind lasts equally long, so whose deadline is nearest has waited longest.
+    fn end_soonest_due(&self, count_max: usize, is_meant: impl Fn(&Clockwork) -> bool) -> usize {
+        let watches = self.watches.borrow();
+        let waits = watches.iter().map(|(_, watch)| &**watch);
+        let mut meant: Vec<&Clockwork> =
+            waits.filter(|watch| watch.due.get() < Moment::NEVER && is_meant(watch)).collect();
+        if (1..meant.len()).contains(&count_max) {
+            meant.select_nth_unstable_by_key(count_max - 1, |watch| watch.due.get());
+        }
+        meant.truncate(count_max);
+        for watch in &meant {
+            watch.expire();
+        }
+        meant.len()
     }
 
     /// Ends every connection that is between two requests.
@@ -114,6 +135,12 @@ impl Deadlines {
 }
 
 impl Clockwork {
+    /// The time is over.
+    fn expire(&self) {
+        self.due.set(Moment::NEVER);
+        self.passed.set(Some(self.end()));
+    }
+
     fn end(&self) -> End {
         let end = match self.waiting.get() {
             // A peer that is late can still read the 408, and a request that arrived in this very
@@ -175,6 +202,39 @@ mod tests {
         assert!(watch.has_passed(End::Receiving), "nothing more is received");
         deadlines.end_passed(Moment::now().after(Duration::from_secs(2)));
         assert!(watch.has_passed(End::Both));
+    }
+
+    /// Compared with sorting all of them.
+    #[test]
+    fn those_that_have_been_idle_for_longest_make_room() {
+        for count_max in [0, 1, 7, 8, 9, 63, 64, usize::MAX] {
+            let deadlines = Deadlines::new();
+            let start = Moment::now();
+            let mut idle = Vec::new();
+            let mut busy = Vec::new();
+            for number in 0..64_u64 {
+                let watch = deadlines.watch(Ending::Ring(Weak::new()));
+                // Each second once, in no order.
+                let due = start.after(Duration::from_secs(1 + number * 37 % 64));
+                let (waiting, kept) = match number % 8 {
+                    0 => (Waiting::Idle, &mut idle),
+                    1..4 => (Waiting::Request, &mut busy),
+                    _ => (Waiting::Peer, &mut busy),
+                };
+                watch.wait_until(waiting, due);
+                kept.push((due, watch));
+            }
+            let expected = count_max.min(idle.len());
+            assert_eq!(deadlines.end_longest_idle(count_max), expected);
+            idle.sort_by_key(|(due, _)| *due);
+            for (place, (_, watch)) in idle.iter().enumerate() {
+                assert_eq!(watch.has_passed(End::Receiving), place < expected, "{count_max}");
+            }
+            let ended = |watch: &Watch| watch.clockwork.passed.get().is_some();
+            assert!(busy.iter().all(|(_, watch)| !ended(watch)), "what is busy goes on");
+            let others = idle.len() - expected;
+            assert_eq!(deadlines.end_longest_idle(usize::MAX), others, "no connection twice");
+        }
     }
 
     #[test]

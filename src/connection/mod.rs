@@ -206,6 +206,9 @@ impl Connection {
         match looked {
             Ok(entry) => Ok(self.step(Found::Entry(entry))),
             Err(error) => {
+                if static_files::lacks_descriptors(&error) {
+                    service.release_descriptors();
+                }
                 tracing::error!(%error, path = %path.escape_ascii(), "a file could not be opened");
                 Ok(self.step(Found::Failure))
             }

@@ -10,8 +10,11 @@ use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
 use crate::clock;
+use crate::clock::Moment;
 use crate::connection::deadline::Deadlines;
+use crate::limits::IDLE_ENDED_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
+use crate::limits::SHORTAGE_NOTICE_TIME;
 use crate::limits::SPARE_BUFFERS_MAX;
 use crate::python::Gateway;
 use crate::response::date::DateText;
@@ -40,6 +43,8 @@ pub struct Service {
     pub body_bytes_max: u64,
     /// The longest wait between two requests of a connection.
     pub idle_time_max: Duration,
+    /// Open connections at most.
+    pub connections_max: usize,
     /// The state that changes.
     pub state: State,
 }
@@ -52,6 +57,16 @@ pub struct State {
     phase: Cell<Phase>,
     open: Cell<usize>,
     closed: Notify,
+    noticed: [Cell<Option<Moment>>; Shortage::KINDS],
+}
+
+/// What a lane may be short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Descriptors or memory of the kernel.
+    Descriptors,
+    /// Places for connections.
+    Places,
 }
 
 /// Whether the lane takes new requests.
@@ -81,6 +96,34 @@ impl Service {
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.state.open.get()
+    }
+
+    /// Whether there is no place for a further connection.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.open_count() >= self.connections_max
+    }
+
+    /// Gives descriptors back: those of cached files, and those of the connections that have been
+    /// idle for longest.
+    pub fn release_descriptors(&self) {
+        self.cache.borrow_mut().release_descriptors();
+        self.deadlines.end_longest_idle(IDLE_ENDED_MAX);
+    }
+
+    /// Whether the log should tell of this shortage: it has not for a while.
+    #[must_use]
+    pub fn notices(&self, shortage: Shortage) -> bool {
+        self.notices_at(shortage, Moment::now())
+    }
+
+    fn notices_at(&self, shortage: Shortage, now: Moment) -> bool {
+        let Some(last) = self.state.noticed.get(shortage as usize) else { return false };
+        let is_news = last.get().is_none_or(|last| now.since(last) >= SHORTAGE_NOTICE_TIME);
+        if is_news {
+            last.set(Some(now));
+        }
+        is_news
     }
 
     /// Waits until a connection closes.
@@ -123,6 +166,10 @@ impl Service {
     }
 }
 
+impl Shortage {
+    const KINDS: usize = Self::Places as usize + 1;
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         let state = &self.service.state;
@@ -134,11 +181,17 @@ impl Drop for Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CONNECTIONS_PER_LANE_MAX;
 
     impl Service {
         /// An offer of nothing, for the tests of this room and of the lanes.
         pub(crate) fn bare(io: Io) -> Rc<Self> {
-            Rc::new(Self {
+            Self::bare_with(io, |_| {})
+        }
+
+        /// The same with other bounds.
+        pub(crate) fn bare_with(io: Io, adjust: impl FnOnce(&mut Self)) -> Rc<Self> {
+            let mut service = Self {
                 io,
                 router: Router::new(Vec::new()),
                 files: Vec::new(),
@@ -148,9 +201,23 @@ mod tests {
                 access_log: RefCell::new(AccessLog::Off),
                 body_bytes_max: 0,
                 idle_time_max: Duration::from_secs(60),
+                connections_max: CONNECTIONS_PER_LANE_MAX,
                 state: State::default(),
-            })
+            };
+            adjust(&mut service);
+            Rc::new(service)
         }
+    }
+
+    #[test]
+    fn a_shortage_is_told_once_in_a_while() {
+        let service = Service::bare(Io::Epoll);
+        let start = Moment::now();
+        assert!(service.notices_at(Shortage::Descriptors, start));
+        assert!(!service.notices_at(Shortage::Descriptors, start), "just said");
+        assert!(service.notices_at(Shortage::Places, start), "another matter");
+        let later = start.after(SHORTAGE_NOTICE_TIME);
+        assert!(service.notices_at(Shortage::Descriptors, later), "long ago");
     }
 
     #[test]

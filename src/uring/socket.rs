@@ -21,11 +21,14 @@ use std::time::Duration;
 
 use io_uring::opcode;
 use io_uring::types;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
 use rustix::net::RecvFlags;
 use rustix::net::SendAncillaryBuffer;
 use rustix::net::SendFlags;
 use rustix::net::Shutdown;
 use rustix::net::SocketFlags;
+use rustix::time::Timespec;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -250,9 +253,7 @@ impl Socket {
     }
 
     fn has_room(&self) -> bool {
-        let mut wanted =
-            [rustix::event::PollFd::from_borrowed_fd(self.fd(), rustix::event::PollFlags::OUT)];
-        matches!(rustix::event::poll(&mut wanted, Some(&rustix::time::Timespec::default())), Ok(1))
+        !poll_now(self.fd(), PollFlags::OUT).is_empty()
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -328,6 +329,12 @@ impl Listener {
         }
     }
 
+    /// Whether a connection waits in the queue.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !poll_now(self.fd(), PollFlags::IN).is_empty()
+    }
+
     /// Lets the lane's other tasks have their turn while the queue may still hold connections.
     ///
     /// # Errors
@@ -368,17 +375,20 @@ impl Listener {
         };
         Ok((Socket { inner }, SocketAddr::try_from(peer)?))
     }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.inner {
+            ListenerInner::Ring(fd) => fd.as_fd(),
+            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
+        }
+    }
 }
 
 impl Drop for Listener {
     /// Ends the listening itself. The poll of a [`Listener::readable`] that was dropped holds the
     /// descriptor open until the next connection comes, and that one would be nobody's.
     fn drop(&mut self) {
-        let fd = match &self.inner {
-            ListenerInner::Ring(fd) => fd.as_fd(),
-            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
-        };
-        shut_down(fd, End::Receiving);
+        shut_down(self.fd(), End::Receiving);
     }
 }
 
@@ -394,6 +404,16 @@ fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
         mode.set(wanted);
     }
     Ok(())
+}
+
+/// What of `wanted` is so now, and the conditions that are told unasked (poll(2)): an error, a
+/// hang-up.
+fn poll_now(fd: BorrowedFd<'_>, wanted: PollFlags) -> PollFlags {
+    let mut asked = [PollFd::from_borrowed_fd(fd, wanted)];
+    match rustix::event::poll(&mut asked, Some(&Timespec::default())) {
+        Ok(_) => asked[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
 }
 
 fn shut_down(fd: BorrowedFd<'_>, end: End) {

@@ -265,6 +265,59 @@ fn a_client_that_goes_on_sending_after_its_refusal_is_reset() {
 }
 
 #[test]
+fn idle_connections_make_room_where_descriptors_are_short() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let apps = crate::support::apps();
+    for io in ["uring", "epoll"] {
+        let fixed = ["--io", io, "--workers", "1", "--static", &site.at("/static")];
+        let app = ["--chdir", apps.to_str().unwrap(), "plain:app"];
+        let server = Server::start(&[&fixed[..], &app].concat());
+        assert_eq!(server.get("/hello").text(), "Hello, world!");
+        server.limit_descriptors(20);
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            let mut client = server.connect();
+            assert_eq!(client.get("/hello").text(), "Hello, world!", "{io}");
+            idle.push(client);
+        }
+        server.wait_for_log("cannot accept connections");
+        // Opening a file needs a descriptor as well.
+        let deadline = Instant::now() + crate::support::PATIENCE;
+        while server.get("/static/a.txt").status != 200 {
+            assert!(Instant::now() < deadline, "{io}: no file can be opened");
+        }
+    }
+}
+
+#[test]
+fn a_server_whose_descriptors_are_all_busy_rests_until_one_is_free() {
+    let apps = crate::support::apps();
+    for io in ["uring", "epoll"] {
+        let fixed = ["--io", io, "--workers", "1", "--chdir", apps.to_str().unwrap()];
+        let server = Server::start(&[&fixed[..], &["plain:app"]].concat());
+        let mut busy: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+        for client in &mut busy {
+            assert_eq!(client.get("/hello").text(), "Hello, world!");
+            client.send("GET /hello HTTP/1.1\r\n");
+        }
+        server.limit_descriptors(0);
+        let before = server.cpu_time();
+        let start = Instant::now();
+        // The heads that do not come end in 15 seconds, and then this one is heard.
+        assert_eq!(server.get("/hello").text(), "Hello, world!");
+        server.wait_for_log("cannot accept connections");
+        let (used, passed) = (server.cpu_time() - before, start.elapsed());
+        assert!(passed > Duration::from_secs(5), "{io}: {passed:?}");
+        assert!(
+            used < passed / 4 + Duration::from_millis(200),
+            "{io}: {used:?} of CPU time in {passed:?}"
+        );
+        let lines = server.log().matches("cannot accept connections").count();
+        assert!(lines < 5, "{io}: {lines} lines in the log");
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_is_cut() {
     let site = Site::new(&[("large.bin", &pattern(20_000_000)), ("a.txt", b"text")]);
     let arguments = ["--workers", "1", "--log-level", "trace", "--static", &site.at("/")];
