@@ -77,6 +77,10 @@ pub const BACKLOG: i32 = 4096;
 /// Open connections of one lane. At it those that have been idle for longest make room for new
 /// ones; where none is idle, the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
+/// Open connections of one client in one lane, unless the operator says otherwise: of an IPv4
+/// address, or an IPv6 network of 64 bits. Over it a connection is closed at once. Browsers open 6;
+/// behind the address of a large company or a mobile network are some hundreds of them.
+pub const CONNECTIONS_PER_CLIENT_MAX_DEFAULT: usize = 512;
 /// Submission entries of a lane's ring. A full queue is flushed to the kernel, nothing is lost.
 pub const RING_ENTRIES: u32 = 1024;
 /// Completion entries of a lane's ring. The kernel keeps what overflows.
@@ -194,4 +198,5 @@ const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must s
 const _: () = assert!(2 * ACCESS_LOG_LINE_BYTES_MAX <= ACCESS_LOG_BUFFER_BYTES);
 const _: () = assert!(BODY_BYTES_MAX_DEFAULT <= OPERATOR_BODY_BYTES_MAX);
 const _: () = assert!(IDLE_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());
+const _: () = assert!(CONNECTIONS_PER_CLIENT_MAX_DEFAULT <= CONNECTIONS_PER_LANE_MAX);
 const _: () = assert!(GRACEFUL_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());

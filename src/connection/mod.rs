@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `service` | what the lane offers to its connections |
+//! | `clients` | how many connections each client has; pure |
 //! | `read_buffer` | received bytes that are not used yet |
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
@@ -15,6 +16,7 @@
 
 mod app_answer;
 mod body;
+mod clients;
 mod decide;
 mod error_page;
 mod file_answer;
@@ -102,14 +104,15 @@ enum Age {
 }
 
 /// Serves one connection until it ends. It counts as open from this call on, and not from the first
-/// turn of its task: a lane that drains must not take it for ended before it has begun.
+/// turn of its task: a lane that drains must not take it for ended before it has begun. None, and
+/// the connection is closed, when its client has as many as it may.
 pub fn serve(
     service: Rc<Service>,
     socket: Socket,
     peer: SocketAddr,
     local: SocketAddr,
-) -> impl Future<Output = ()> {
-    let open = service.open();
+) -> Option<impl Future<Output = ()>> {
+    let open = service.open(peer.ip())?;
     // Made here, so that the task holds the connection alone and not its parts as well.
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
@@ -124,14 +127,14 @@ pub fn serve(
         head_due: None,
         age: Age::Fresh,
     };
-    async move {
+    Some(async move {
         let _open = open;
         let ended = connection.run().await;
         if matches!(ended, Ended::Reset | Ended::TooSlow) {
             connection.socket.reset_on_close();
         }
         tracing::trace!(%peer, ?ended, "connection ended");
-    }
+    })
 }
 
 impl Connection {

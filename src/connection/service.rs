@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use tokio::sync::Notify;
 use crate::access_log::AccessLog;
 use crate::clock;
 use crate::clock::Moment;
+use crate::connection::clients::Client;
+use crate::connection::clients::Clients;
+use crate::connection::clients::Entrance;
 use crate::connection::deadline::Deadlines;
 use crate::limits::IDLE_ENDED_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
@@ -45,6 +49,9 @@ pub struct Service {
     pub idle_time_max: Duration,
     /// Open connections at most.
     pub connections_max: usize,
+    /// Open connections of one client at most: of an IPv4 address or an IPv6 network of 64 bits.
+    /// None: as many as there are places.
+    pub connections_per_client_max: Option<usize>,
     /// The state that changes.
     pub state: State,
 }
@@ -56,6 +63,7 @@ pub struct State {
     spare: RefCell<Vec<Vec<u8>>>,
     phase: Cell<Phase>,
     open: Cell<usize>,
+    clients: Clients,
     closed: Notify,
     noticed: [Cell<Option<Moment>>; Shortage::KINDS],
 }
@@ -67,6 +75,8 @@ pub enum Shortage {
     Descriptors,
     /// Places for connections.
     Places,
+    /// Places for connections of one client.
+    PlacesOfClient,
 }
 
 /// Whether the lane takes new requests.
@@ -82,14 +92,29 @@ pub enum Phase {
 /// Counts a connection as open as long as it lives.
 pub struct Open {
     service: Rc<Service>,
+    /// None: it does not count.
+    client: Option<Client>,
 }
 
 impl Service {
-    /// Counts one more open connection.
+    /// Counts one more open connection, unless its peer has as many as one client may.
     #[must_use]
-    pub fn open(self: &Rc<Self>) -> Open {
+    pub fn open(self: &Rc<Self>, peer: IpAddr) -> Option<Open> {
+        let client = self.connections_per_client_max.and_then(|_| Client::at(peer));
+        if let (Some(client), Some(connections_max)) = (client, self.connections_per_client_max)
+            && self.state.clients.enter(client, connections_max) == Entrance::Refused
+        {
+            if self.notices(Shortage::PlacesOfClient) {
+                tracing::warn!(
+                    %peer,
+                    "a client has as many connections as limit_connections_per_client permits in a \
+                     lane: further ones are closed at once"
+                );
+            }
+            return None;
+        }
         self.state.open.set(self.state.open.get() + 1);
-        Open { service: Rc::clone(self) }
+        Some(Open { service: Rc::clone(self), client })
     }
 
     /// Open connections.
@@ -167,13 +192,16 @@ impl Service {
 }
 
 impl Shortage {
-    const KINDS: usize = Self::Places as usize + 1;
+    const KINDS: usize = Self::PlacesOfClient as usize + 1;
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let state = &self.service.state;
         state.open.set(state.open.get() - 1);
+        if let Some(client) = self.client {
+            state.clients.leave(client);
+        }
         state.closed.notify_waiters();
     }
 }
@@ -202,11 +230,35 @@ mod tests {
                 body_bytes_max: 0,
                 idle_time_max: Duration::from_secs(60),
                 connections_max: CONNECTIONS_PER_LANE_MAX,
+                connections_per_client_max: None,
                 state: State::default(),
             };
             adjust(&mut service);
             Rc::new(service)
         }
+    }
+
+    #[test]
+    fn a_client_has_so_many_connections_and_those_of_this_machine_do_not_count() {
+        let service = Service::bare_with(Io::Epoll, |bare| {
+            bare.connections_per_client_max = Some(2);
+        });
+        let stranger: IpAddr = "192.0.2.1".parse().unwrap();
+        let one = service.open(stranger).expect("the first");
+        let two = service.open(stranger).expect("the second");
+        assert!(service.open(stranger).is_none(), "no third");
+        let own: Vec<Open> =
+            (0..9).filter_map(|_| service.open("127.0.0.1".parse().unwrap())).collect();
+        let other = service.open("192.0.2.2".parse().unwrap());
+        assert_eq!((service.open_count(), own.len(), other.is_some()), (12, 9, true));
+        drop(one);
+        let three = service.open(stranger);
+        assert!(three.is_some() && service.open(stranger).is_none(), "a place is used again");
+        drop((two, three, own, other));
+        assert_eq!(service.open_count(), 0);
+        let boundless = Service::bare(Io::Epoll);
+        let open = (0..9).filter_map(|_| boundless.open(stranger)).collect::<Vec<_>>();
+        assert_eq!(open.len(), 9);
     }
 
     #[test]

@@ -116,6 +116,7 @@ impl Lane {
             body_bytes_max: settings.body_bytes_max,
             idle_time_max: settings.idle_time_max,
             connections_max: CONNECTIONS_PER_LANE_MAX,
+            connections_per_client_max: settings.connections_per_client_max,
             state: State::default(),
         });
         let served = runtime.block_on(serve(&service, &mut commands, &listeners));
@@ -223,7 +224,9 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
             Ok((socket, peer)) => {
                 let local = listener.local();
                 let connection = connection::serve(Rc::clone(&service), socket, peer, local);
-                tokio::task::spawn_local(connection);
+                if let Some(connection) = connection {
+                    tokio::task::spawn_local(connection);
+                }
                 batch += 1;
                 if batch < ACCEPT_BATCH_MAX {
                     continue;
@@ -485,6 +488,7 @@ mod tests {
             let (socket, peer) = listener.accept_now().unwrap();
             let service = Service::bare(Io::Epoll);
             let connection = connection::serve(Rc::clone(&service), socket, peer, address);
+            assert!(connection.is_some());
             assert_eq!(service.open_count(), 1);
             drop(connection);
             assert_eq!(service.open_count(), 0);

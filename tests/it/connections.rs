@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -314,6 +316,47 @@ fn a_server_whose_descriptors_are_all_busy_rests_until_one_is_free() {
         );
         let lines = server.log().matches("cannot accept connections").count();
         assert!(lines < 5, "{io}: {lines} lines in the log");
+    }
+}
+
+#[test]
+fn a_client_has_so_many_connections_and_no_more() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    // No packet leaves for it: the kernel only says with which address it would. A machine that is
+    // nowhere connected has nothing to show here.
+    let probe = UdpSocket::bind("0.0.0.0:0").unwrap();
+    if probe.connect("192.0.2.1:9").is_err() {
+        return;
+    }
+    let own = probe.local_addr().unwrap().ip();
+    let mut command = crate::support::corelane();
+    command.args(["--bind", "0.0.0.0:0", "--workers", "1", "--static", &site.at("/")]);
+    command.args(["--limit-connections-per-client", "3"]);
+    let server = Server::launch(command);
+    let address = (own, server.address.port()).into();
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/a.txt").text(), "text");
+    }
+    Client::connect(address).expect_end();
+    server.wait_for_log("limit_connections_per_client");
+    let local = SocketAddr::from(([127, 0, 0, 1], server.address.port()));
+    let mut proxies: Vec<Client> = (0..9).map(|_| Client::connect(local)).collect();
+    for proxy in &mut proxies {
+        assert_eq!(proxy.get("/a.txt").text(), "text");
+    }
+    for client in &mut clients {
+        assert_eq!(client.get("/a.txt").text(), "text", "what is open stays");
+    }
+    clients.pop();
+    let deadline = Instant::now() + crate::support::PATIENCE;
+    loop {
+        let mut next = Client::connect(address);
+        next.try_send("GET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        if next.rest().starts_with(b"HTTP/1.1 200 ") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "a place that is free again is not given");
     }
 }
 
