@@ -77,6 +77,11 @@ pub const BACKLOG: i32 = 4096;
 /// Open connections of one lane. At it those that have been idle for longest make room for new
 /// ones; where none is idle, the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
+/// Requests that one connection may carry; the last answer says `Connection: close`. A connection
+/// stays in the lane that accepted it, so those of a proxy that keeps them for ever would never
+/// spread to other lanes. nginx has 1000, to give memory back that it collects for a connection;
+/// corelane collects none, and a new connection costs as much as some ten requests.
+pub const REQUESTS_PER_CONNECTION_MAX: u64 = 100_000;
 /// Open connections of one client in one lane, unless the operator says otherwise: of an IPv4
 /// address, or an IPv6 network of 64 bits. Over it a connection is closed at once. Browsers open 6;
 /// behind the address of a large company or a mobile network are some hundreds of them.

@@ -93,14 +93,8 @@ struct Connection {
     local: SocketAddr,
     /// When the head that is now arriving must be complete.
     head_due: Option<Moment>,
-    age: Age,
-}
-
-/// Whether a connection has had a request yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Age {
-    Fresh,
-    Used,
+    /// Requests that have been taken up.
+    requests: u64,
 }
 
 /// Serves one connection until it ends. It counts as open from this call on, and not from the first
@@ -125,7 +119,7 @@ pub fn serve(
         peer,
         local,
         head_due: None,
-        age: Age::Fresh,
+        requests: 0,
     };
     Some(async move {
         let _open = open;
@@ -172,13 +166,14 @@ impl Connection {
         };
         let used = request.head.len();
         let out = &mut self.outbox.bytes;
-        let mut desk = Desk { service: &self.service, out, peer: self.peer };
+        let number = self.requests + 1;
+        let mut desk = Desk { service: &self.service, out, peer: self.peer, number };
         let step = desk.decide(&request, found);
         if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
             self.input.consume(used);
             self.scan = Scan::new();
             self.head_due = None;
-            self.age = Age::Used;
+            self.requests = number;
         }
         step
     }
@@ -243,7 +238,7 @@ impl Connection {
     /// together: on the ring they cost one system call for all connections of the lane's turn.
     async fn receive_head(&mut self) -> Result<(), Ended> {
         let is_idle = self.input.unused().is_empty();
-        if is_idle && self.service.phase() == Phase::Draining && self.age == Age::Used {
+        if is_idle && self.service.phase() == Phase::Draining && self.requests > 0 {
             self.flush().await?;
             return Err(Ended::Closed);
         }
@@ -290,7 +285,7 @@ impl Connection {
             (Some(due), _) => self.watch.wait_until(Waiting::Request, due),
             (None, Phase::Serving) => self.watch.wait(Waiting::Idle, self.service.idle_time_max),
             // It was accepted, so its first request is answered, if it comes soon.
-            (None, Phase::Draining) if self.age == Age::Fresh => {
+            (None, Phase::Draining) if self.requests == 0 => {
                 self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
             }
             // The lane began to drain while the answer was sent. What is here already is answered.

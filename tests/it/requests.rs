@@ -1,5 +1,7 @@
 //! HTTP/1.1 as it comes in pieces, in heaps and with a body.
 
+use corelane::limits::REQUESTS_PER_CONNECTION_MAX;
+
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::pattern;
@@ -103,6 +105,34 @@ fn requests_behind_a_closing_one_are_not_answered() {
     );
     assert_eq!(client.response().text(), "first");
     client.expect_end();
+}
+
+#[test]
+fn a_connection_carries_so_many_requests_and_no_more() {
+    let requests = usize::try_from(REQUESTS_PER_CONNECTION_MAX).unwrap();
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    let sender = client.stream().try_clone().unwrap();
+    // What stands behind the last one may meet a closed connection.
+    let writer = std::thread::spawn(move || {
+        let many = "GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+        for _ in 0..=requests / 1000 {
+            if std::io::Write::write_all(&mut &sender, many.as_bytes()).is_err() {
+                break;
+            }
+        }
+    });
+    // Head and body of each answer but the last have the same length.
+    let first = client.take_until(b"\r\n\r\nfirst").len();
+    client.take((requests - 3) * first);
+    let answer = client.response();
+    assert_eq!((answer.header("connection"), answer.text().as_str()), (None, "first"));
+    let last = client.response();
+    assert_eq!((last.header("connection"), last.text().as_str()), (Some("close"), "first"));
+    client.expect_end();
+    writer.join().unwrap();
+    assert_eq!(server.get("/a.txt").text(), "first");
 }
 
 #[test]
