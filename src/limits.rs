@@ -77,6 +77,13 @@ pub const BACKLOG: i32 = 4096;
 /// Open connections of one lane. At it those that have been idle for longest make room for new
 /// ones; where none is idle, the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
+/// Bytes that the connections of one lane hold together while they wait for their peers: parts of
+/// heads and bodies, answers that are not read. Over it the lane accepts nothing, and those that
+/// hold some and are nearest to their deadline are ended until it is below. So much is 8,000 heads
+/// that stop just before their end, or 2,000 uploads that are slower than the disk.
+pub const CONNECTION_MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that a connection may hold without being counted there: an idle one has less.
+pub const UNCOUNTED_BYTES_MAX: usize = 2 * READ_BUFFER_BYTES_MIN;
 /// Requests that one connection may carry; the last answer says `Connection: close`. A connection
 /// stays in the lane that accepted it, so those of a proxy that keeps them for ever would never
 /// spread to other lanes. nginx has 1000, to give memory back that it collects for a connection;

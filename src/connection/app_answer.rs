@@ -14,7 +14,6 @@ use crate::connection::decide::Unread;
 use crate::connection::error_page;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
-use crate::connection::outbox;
 use crate::limits::COPY_BODY_BYTES_MAX;
 use crate::limits::STREAM_PIECES_MAX;
 use crate::python::Reply;
@@ -43,7 +42,7 @@ pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Se
         connection.outbox.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
     connection.flush().await?;
-    let body = match body::read(connection, facts.framing).await {
+    let body = match body::read(connection, facts.framing, call.held_bytes()).await {
         Ok(body) => body,
         Err(NoBody::Ended(ended)) => return Err(ended),
         Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject, call.asked)),
@@ -138,6 +137,7 @@ async fn send(
     } else {
         loop {
             body_bytes += piece.len() as u64;
+            connection.outbox.beside_bytes = piece.capacity();
             push(connection, piece, plan.delimitation, &end).await?;
             match end {
                 End::Complete => break,
@@ -149,11 +149,12 @@ async fn send(
             }
             pieces += 1;
             if pieces % STREAM_PIECES_MAX == 0 {
-                outbox::wait_for_room(&connection.socket, &connection.watch).await?;
+                connection.outbox.wait_for_room(&connection.socket, &connection.watch).await?;
             }
             piece.clear();
             end = reply.receive(piece).await.end;
         }
+        connection.outbox.beside_bytes = 0;
     }
     if let Some(record) = &call.record {
         record.log(&connection.service, head.status(), body_bytes);

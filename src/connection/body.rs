@@ -40,12 +40,14 @@ impl From<Reject> for NoBody {
     }
 }
 
-/// Reads the whole body of the request whose head was just consumed.
+/// Reads the whole body of the request whose head was just consumed. `beside_bytes` of memory are
+/// held for the request meanwhile.
 pub(super) async fn read(
     connection: &mut Connection,
     framing: Framing,
+    beside_bytes: usize,
 ) -> Result<RequestBody, NoBody> {
-    let mut store = Store::new(connection);
+    let mut store = Store::new(connection, beside_bytes);
     match framing {
         Framing::None => {}
         Framing::Length(bytes) => read_length(connection, bytes, &mut store).await?,
@@ -90,7 +92,7 @@ pub(super) async fn drain(
             let whole = framing != Framing::Chunked;
             return Ok(if whole { Drained::Whole } else { Drained::Partly });
         }
-        receive(connection, &mut pace).await.map_err(|_| Ended::PeerGone)?;
+        receive(connection, 0, &mut pace).await.map_err(|_| Ended::PeerGone)?;
     }
 }
 
@@ -138,14 +140,19 @@ async fn read_chunked(connection: &mut Connection, store: &mut Store) -> Result<
             return Ok(());
         }
         store.spill_when_full().await.map_err(NoBody::Spool)?;
-        receive(connection, &mut pace).await?;
+        receive(connection, store.held_bytes(), &mut pace).await?;
     }
 }
 
-/// Receives more into the connection's own buffer.
-async fn receive(connection: &mut Connection, pace: &mut Pace) -> Result<(), NoBody> {
+/// Receives more into the connection's own buffer. `held_bytes` of memory are held beside it.
+async fn receive(
+    connection: &mut Connection,
+    held_bytes: usize,
+    pace: &mut Pace,
+) -> Result<(), NoBody> {
     connection.watch.wait_until(Waiting::Request, pace.due(Moment::now()));
     let buffer = connection.input.lend();
+    connection.watch.hold(buffer.capacity() + connection.outbox.held_bytes() + held_bytes);
     let (received, buffer) = connection.socket.receive(buffer, usize::MAX).await;
     connection.input.give_back(buffer);
     conclude(connection, &received, pace).map(drop)
@@ -164,6 +171,8 @@ async fn receive_into(
     let wanted = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let step = memory.len().clamp(READ_BUFFER_BYTES_MIN, BODY_READ_BYTES).min(wanted);
     memory.reserve(step);
+    let own_bytes = connection.input.capacity() + connection.outbox.held_bytes();
+    connection.watch.hold(own_bytes + store.beside_bytes + memory.capacity());
     let (received, memory) = connection.socket.receive(memory, wanted.min(BODY_READ_BYTES)).await;
     store.memory = memory;
     conclude(connection, &received, pace).map(|bytes| bytes as u64)
@@ -192,11 +201,17 @@ struct Store {
     io: Io,
     memory: Vec<u8>,
     spool: Option<Spool>,
+    /// Bytes of memory that are held for the same request.
+    beside_bytes: usize,
 }
 
 impl Store {
-    fn new(connection: &Connection) -> Self {
-        Self { io: connection.service.io, memory: Vec::new(), spool: None }
+    fn new(connection: &Connection, beside_bytes: usize) -> Self {
+        Self { io: connection.service.io, memory: Vec::new(), spool: None, beside_bytes }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.memory.capacity() + self.beside_bytes
     }
 
     fn bytes(&self) -> u64 {

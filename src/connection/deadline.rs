@@ -1,9 +1,11 @@
-//! The deadlines of all connections of a lane: one structure, one timer.
+//! The watch over all connections of a lane: until when each of them waits, and how much memory it
+//! holds meanwhile. One structure, one timer.
 //!
 //! Setting a deadline is two stores. A task of the lane sweeps over all of them every
-//! [`DEADLINE_TICK`] and ends the connections whose time is over by shutting their socket down, so
-//! that the pending operation completes: a pending receive must never be dropped, as it would
-//! swallow the next bytes. With no connection open nothing ticks.
+//! [`DEADLINE_TICK`] and ends the connections whose time is over, or some of those that hold memory
+//! when all hold too much, by shutting their socket down, so that the pending operation completes:
+//! a pending receive must never be dropped, as it would swallow the next bytes. With no connection
+//! open nothing ticks.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -15,6 +17,8 @@ use tokio::sync::Notify;
 
 use crate::clock::Moment;
 use crate::limits::DEADLINE_TICK;
+use crate::limits::SHORTAGE_NOTICE_TIME;
+use crate::limits::UNCOUNTED_BYTES_MAX;
 use crate::uring::socket::End;
 use crate::uring::socket::Ending;
 
@@ -35,6 +39,8 @@ pub enum Waiting {
 pub struct Deadlines {
     watches: RefCell<Slab<Rc<Clockwork>>>,
     first_watch: Notify,
+    /// The sum over all watches.
+    held_bytes: Cell<usize>,
 }
 
 /// One connection's deadline. Ends with the connection.
@@ -47,6 +53,8 @@ pub struct Watch {
 struct Clockwork {
     waiting: Cell<Waiting>,
     due: Cell<Moment>,
+    /// Bytes held while it waits.
+    held_bytes: Cell<usize>,
     /// What a deadline has ended. It stays ended, so this is never taken back.
     passed: Cell<Option<End>>,
     ending: Ending,
@@ -56,7 +64,11 @@ impl Deadlines {
     /// No watches yet.
     #[must_use]
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { watches: RefCell::new(Slab::new()), first_watch: Notify::new() })
+        Rc::new(Self {
+            watches: RefCell::new(Slab::new()),
+            first_watch: Notify::new(),
+            held_bytes: Cell::new(0),
+        })
     }
 
     /// Begins to watch over a connection.
@@ -65,6 +77,7 @@ impl Deadlines {
         let clockwork = Rc::new(Clockwork {
             waiting: Cell::new(Waiting::Nothing),
             due: Cell::new(Moment::NEVER),
+            held_bytes: Cell::new(0),
             passed: Cell::new(None),
             ending,
         });
@@ -76,15 +89,29 @@ impl Deadlines {
         Watch { clockwork, key, deadlines: Rc::clone(self) }
     }
 
-    /// Sweeps for ever. The lane runs this as a task of its own.
-    pub async fn sweep(self: Rc<Self>) {
+    /// Sweeps for ever. The lane runs this as a task of its own. `held_bytes_max` is how much the
+    /// connections may hold together.
+    pub async fn sweep(self: Rc<Self>, held_bytes_max: usize) {
+        let mut notice_due = Moment::now();
         loop {
             if self.watches.borrow().is_empty() {
                 self.first_watch.notified().await;
             }
             tokio::time::sleep(DEADLINE_TICK).await;
-            self.end_passed(Moment::now());
+            let now = Moment::now();
+            self.end_passed(now);
+            let ended = self.end_holders(held_bytes_max);
+            if ended > 0 && now >= notice_due {
+                notice_due = now.after(SHORTAGE_NOTICE_TIME);
+                tracing::warn!(ended, "connections hold too much memory: the slowest ones end");
+            }
         }
+    }
+
+    /// Bytes that the connections hold together while they wait for their peers.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.get()
     }
 
     fn end_passed(&self, now: Moment) {
@@ -98,23 +125,39 @@ impl Deadlines {
     /// Ends the connections that have been between two requests for longest, at most `count_max` of
     /// them, as if their time were over. Gives how many those were.
     pub fn end_longest_idle(&self, count_max: usize) -> usize {
-        self.end_soonest_due(count_max, |watch| watch.waiting.get() == Waiting::Idle)
-    }
-
-    /// Every wait of one kind lasts equally long, so whose deadline is nearest has waited longest.
-    fn end_soonest_due(&self, count_max: usize, is_meant: impl Fn(&Clockwork) -> bool) -> usize {
         let watches = self.watches.borrow();
-        let waits = watches.iter().map(|(_, watch)| &**watch);
-        let mut meant: Vec<&Clockwork> =
-            waits.filter(|watch| watch.due.get() < Moment::NEVER && is_meant(watch)).collect();
-        if (1..meant.len()).contains(&count_max) {
-            meant.select_nth_unstable_by_key(count_max - 1, |watch| watch.due.get());
+        let mut idle = waiting(&watches, |watch| watch.waiting.get() == Waiting::Idle);
+        if (1..idle.len()).contains(&count_max) {
+            // All wait equally long, so whose deadline is nearest has waited longest.
+            idle.select_nth_unstable_by_key(count_max - 1, |watch| watch.due.get());
         }
-        meant.truncate(count_max);
-        for watch in &meant {
+        idle.truncate(count_max);
+        for watch in &idle {
             watch.expire();
         }
-        meant.len()
+        idle.len()
+    }
+
+    /// Ends connections that hold memory until the others hold no more than this together. Gives
+    /// how many those were.
+    fn end_holders(&self, held_bytes_max: usize) -> usize {
+        let mut excess_bytes = self.held_bytes.get().saturating_sub(held_bytes_max);
+        if excess_bytes == 0 {
+            return 0;
+        }
+        let watches = self.watches.borrow();
+        let mut holders = waiting(&watches, |watch| watch.held_bytes.get() > 0);
+        holders.sort_unstable_by_key(|watch| watch.due.get());
+        let mut ended = 0;
+        for watch in holders {
+            if excess_bytes == 0 {
+                break;
+            }
+            excess_bytes = excess_bytes.saturating_sub(watch.held_bytes.get());
+            watch.expire();
+            ended += 1;
+        }
+        ended
     }
 
     /// Ends every connection that is between two requests.
@@ -132,6 +175,15 @@ impl Deadlines {
             watch.ending.end(End::Both);
         }
     }
+}
+
+/// Those that have a deadline, and are as they should be.
+fn waiting(
+    watches: &Slab<Rc<Clockwork>>,
+    is_meant: impl Fn(&Clockwork) -> bool,
+) -> Vec<&Clockwork> {
+    let waiting = watches.iter().map(|(_, watch)| &**watch);
+    waiting.filter(|watch| watch.due.get() < Moment::NEVER && is_meant(watch)).collect()
 }
 
 impl Clockwork {
@@ -165,10 +217,21 @@ impl Watch {
         self.clockwork.due.set(due);
     }
 
+    /// Until the end of the wait the connection holds so many bytes.
+    pub fn hold(&self, bytes: usize) {
+        let bytes = if bytes > UNCOUNTED_BYTES_MAX { bytes } else { 0 };
+        let before = self.clockwork.held_bytes.replace(bytes);
+        if bytes != before {
+            let all = &self.deadlines.held_bytes;
+            all.set(all.get() - before + bytes);
+        }
+    }
+
     /// The connection no longer waits for the peer.
     pub fn stop(&self) {
         self.clockwork.waiting.set(Waiting::Nothing);
         self.clockwork.due.set(Moment::NEVER);
+        self.hold(0);
     }
 
     /// Whether a deadline, and not the peer, has ended this. A request that came in the very moment
@@ -181,6 +244,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        self.hold(0);
         self.deadlines.watches.borrow_mut().remove(self.key);
     }
 }
@@ -235,6 +299,47 @@ mod tests {
             let others = idle.len() - expected;
             assert_eq!(deadlines.end_longest_idle(usize::MAX), others, "no connection twice");
         }
+    }
+
+    /// 30 connections that hold 10,000 bytes each, and as many that hold nearly nothing.
+    #[test]
+    fn those_that_hold_memory_and_wait_longest_end_where_there_is_too_much() {
+        for (held_bytes_max, expected) in
+            [(usize::MAX, 0), (300_000, 0), (299_999, 1), (290_000, 1), (155_000, 15), (0, 30)]
+        {
+            let deadlines = Deadlines::new();
+            let start = Moment::now();
+            let watches: Vec<Watch> = (0..60_u64)
+                .map(|number| {
+                    let watch = deadlines.watch(Ending::Ring(Weak::new()));
+                    let waiting = if number < 30 { Waiting::Request } else { Waiting::Peer };
+                    watch.wait_until(waiting, start.after(Duration::from_secs(1 + number)));
+                    watch.hold(if number % 2 == 0 { UNCOUNTED_BYTES_MAX } else { 10_000 });
+                    watch
+                })
+                .collect();
+            assert_eq!(deadlines.held_bytes(), 300_000);
+            assert_eq!(deadlines.end_holders(held_bytes_max), expected);
+            let ended = watches.iter().enumerate();
+            let ended = ended.filter(|(_, watch)| watch.clockwork.passed.get().is_some());
+            let ended: Vec<usize> = ended.map(|(number, _)| number).collect();
+            let soonest: Vec<usize> = (0..expected).map(|place| 2 * place + 1).collect();
+            assert_eq!(ended, soonest, "{held_bytes_max}");
+            drop(watches);
+            assert_eq!(deadlines.held_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_held_counts_until_the_wait_is_over() {
+        let deadlines = Deadlines::new();
+        let watch = deadlines.watch(Ending::Ring(Weak::new()));
+        watch.wait(Waiting::Request, Duration::from_secs(1));
+        watch.hold(10_000);
+        watch.hold(20_000);
+        assert_eq!(deadlines.held_bytes(), 20_000, "it has grown");
+        watch.stop();
+        assert_eq!(deadlines.held_bytes(), 0);
     }
 
     #[test]

@@ -113,6 +113,13 @@ pub(super) struct Call {
     pub record: Option<Record>,
 }
 
+impl Call {
+    /// Bytes of memory that it owns.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.capacity() + self.record.as_ref().map_or(0, Record::held_bytes)
+    }
+}
+
 /// What the answer's framing and the connection's future depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {

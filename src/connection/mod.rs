@@ -246,10 +246,11 @@ impl Connection {
             self.head_due = Some(Moment::now().after(HEAD_TIME_MAX));
         }
         let storage = self.input.lend();
+        let input_bytes = storage.capacity();
         let ready = std::mem::take(&mut self.outbox.bytes);
         let receive = self.socket.receive(storage, usize::MAX);
         let (sent, (received, storage)) =
-            tokio::join!(biased; self.send_before_wait(ready), receive);
+            tokio::join!(biased; self.send_before_wait(ready, input_bytes), receive);
         self.input.give_back(storage);
         self.watch.stop();
         self.outbox.bytes = self.service.take_buffer();
@@ -265,10 +266,12 @@ impl Connection {
         }
     }
 
-    /// Sends `ready`, then sets the deadline of the receive that is pending beside it.
-    async fn send_before_wait(&self, ready: Vec<u8>) -> Result<(), Ended> {
+    /// Sends `ready`, then sets the deadline of the receive that is pending beside it, into a
+    /// buffer of `input_bytes`.
+    async fn send_before_wait(&self, ready: Vec<u8>, input_bytes: usize) -> Result<(), Ended> {
         if !ready.is_empty() {
             self.watch.wait(Waiting::Peer, SEND_WAIT_MAX);
+            self.watch.hold(ready.capacity() + input_bytes);
             let (sent, ready) = self.socket.send(ready).await;
             self.service.keep_buffer(ready);
             if sent.is_err() {
@@ -281,6 +284,7 @@ impl Connection {
                 });
             }
         }
+        self.watch.hold(input_bytes);
         match (self.head_due, self.service.phase()) {
             (Some(due), _) => self.watch.wait_until(Waiting::Request, due),
             (None, Phase::Serving) => self.watch.wait(Waiting::Idle, self.service.idle_time_max),
@@ -325,6 +329,7 @@ impl Connection {
     async fn linger(&mut self) -> Ended {
         self.socket.end(End::Sending);
         self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
+        self.watch.hold(self.outbox.held_bytes());
         loop {
             self.input.consume(usize::MAX);
             let buffer = self.input.lend();

@@ -23,9 +23,16 @@ use crate::uring::socket::would_block;
 pub(super) struct Outbox {
     /// Complete answers and heads, in order. Appended to by whoever makes them.
     pub(super) bytes: Vec<u8>,
+    /// Bytes of memory that wait beside these: an application's piece.
+    pub(super) beside_bytes: usize,
 }
 
 impl Outbox {
+    /// Bytes of memory that wait for the peer to read.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.beside_bytes
+    }
+
     /// Sends everything collected, then `tail`, and waits until the socket has taken all of it.
     /// `more` tells whether a file follows.
     ///
@@ -40,7 +47,7 @@ impl Outbox {
         more: More,
     ) -> Result<(), Ended> {
         let mut sent = 0;
-        let mut room = Room::new(socket, watch);
+        let mut room = Room::new(socket, watch, self.held_bytes());
         let total = self.bytes.len() + tail.len();
         while sent < total {
             let head = self.bytes.get(sent..).unwrap_or_default();
@@ -76,7 +83,7 @@ impl Outbox {
         slice: Range<u64>,
     ) -> Result<(), Ended> {
         let mut offset = slice.start;
-        let mut room = Room::new(socket, watch);
+        let mut room = Room::new(socket, watch, self.held_bytes());
         while offset < slice.end {
             let left = usize::try_from(slice.end - offset).unwrap_or(usize::MAX);
             let piece = left.min(SENDFILE_SLICE_BYTES);
@@ -95,19 +102,30 @@ impl Outbox {
         }
         Ok(())
     }
+
+    /// Waits until the socket has room. Other connections of the lane have their turn meanwhile,
+    /// also when there is room at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::flush`].
+    pub(super) async fn wait_for_room(&self, socket: &Socket, watch: &Watch) -> Result<(), Ended> {
+        Room::new(socket, watch, self.held_bytes()).wait().await
+    }
 }
 
 /// The waits of one transfer for room in the socket.
 struct Room<'c> {
     socket: &'c Socket,
     watch: &'c Watch,
+    held_bytes: usize,
     /// Begins with the first wait: most answers have none.
     pace: Option<Pace>,
 }
 
 impl<'c> Room<'c> {
-    const fn new(socket: &'c Socket, watch: &'c Watch) -> Self {
-        Self { socket, watch, pace: None }
+    const fn new(socket: &'c Socket, watch: &'c Watch, held_bytes: usize) -> Self {
+        Self { socket, watch, held_bytes, pace: None }
     }
 
     const fn moved(&mut self, bytes: u64) {
@@ -128,6 +146,7 @@ impl<'c> Room<'c> {
         let now = Moment::now();
         let pace = self.pace.get_or_insert(Pace::new(now, SEND_WAIT_MAX));
         self.watch.wait_until(Waiting::Peer, pace.due(now));
+        self.watch.hold(self.held_bytes);
         let waited = self.socket.writable().await;
         self.watch.stop();
         if self.watch.has_passed(End::Both) {
@@ -135,14 +154,4 @@ impl<'c> Room<'c> {
         }
         waited.map_err(|_| Ended::PeerGone)
     }
-}
-
-/// Waits until the socket has room. Other connections of the lane have their turn meanwhile, also
-/// when there is room at once.
-///
-/// # Errors
-///
-/// As [`Outbox::flush`].
-pub(super) async fn wait_for_room(socket: &Socket, watch: &Watch) -> Result<(), Ended> {
-    Room::new(socket, watch).wait().await
 }

@@ -52,6 +52,8 @@ pub struct Service {
     /// Open connections of one client at most: of an IPv4 address or an IPv6 network of 64 bits.
     /// None: as many as there are places.
     pub connections_per_client_max: Option<usize>,
+    /// Bytes that all connections may hold together while they wait for their peers.
+    pub memory_bytes_max: usize,
     /// The state that changes.
     pub state: State,
 }
@@ -123,10 +125,11 @@ impl Service {
         self.state.open.get()
     }
 
-    /// Whether there is no place for a further connection.
+    /// Whether there is no place for a further connection, or no memory.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.open_count() >= self.connections_max
+            || self.deadlines.held_bytes() > self.memory_bytes_max
     }
 
     /// Gives descriptors back: those of cached files, and those of the connections that have been
@@ -209,6 +212,7 @@ impl Drop for Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CONNECTION_MEMORY_BYTES_MAX;
     use crate::limits::CONNECTIONS_PER_LANE_MAX;
 
     impl Service {
@@ -231,6 +235,7 @@ mod tests {
                 idle_time_max: Duration::from_secs(60),
                 connections_max: CONNECTIONS_PER_LANE_MAX,
                 connections_per_client_max: None,
+                memory_bytes_max: CONNECTION_MEMORY_BYTES_MAX,
                 state: State::default(),
             };
             adjust(&mut service);

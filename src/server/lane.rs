@@ -22,6 +22,7 @@ use crate::connection::service::State;
 use crate::limits::ACCEPT_BATCH_MAX;
 use crate::limits::ACCEPT_PAUSE;
 use crate::limits::ACCESS_LOG_DELAY_MAX;
+use crate::limits::CONNECTION_MEMORY_BYTES_MAX;
 use crate::limits::CONNECTIONS_PER_LANE_MAX;
 use crate::limits::EXIT_HANDLERS_TIME_MAX;
 use crate::limits::IDLE_ENDED_MAX;
@@ -117,6 +118,7 @@ impl Lane {
             idle_time_max: settings.idle_time_max,
             connections_max: CONNECTIONS_PER_LANE_MAX,
             connections_per_client_max: settings.connections_per_client_max,
+            memory_bytes_max: CONNECTION_MEMORY_BYTES_MAX,
             state: State::default(),
         });
         let served = runtime.block_on(serve(&service, &mut commands, &listeners));
@@ -180,7 +182,8 @@ async fn serve(
         let task = accept(Rc::clone(service), listener, commands.clone());
         accepting.push(tokio::task::spawn_local(task));
     }
-    let sweep = tokio::task::spawn_local(Rc::clone(&service.deadlines).sweep());
+    let sweep = Rc::clone(&service.deadlines).sweep(service.memory_bytes_max);
+    let sweep = tokio::task::spawn_local(sweep);
     let flush = tokio::task::spawn_local(flush_access_log(Rc::clone(service)));
     // Only Drain and Cut follow; a server that is gone means the same.
     let _ = commands.wait_for(|command| !matches!(command, Command::Serve)).await;
@@ -263,7 +266,7 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
     }
 }
 
-/// At the bound: gives those who wait in the queue the places of those who have been idle for
+/// At a bound: gives those who wait in the queue the places of those who have been idle for
 /// longest, and waits for somebody to come or to go.
 async fn make_room(
     service: &Service,
@@ -276,13 +279,16 @@ async fn make_room(
             _ = commands.changed() => Ok(()),
         };
     }
-    if service.notices(Shortage::Places) {
-        tracing::warn!(
-            connections = service.open_count(),
-            "a lane has all the connections that it takes: idle ones end for new ones"
-        );
+    // What holds memory is not idle: where that is short, the sweep over the deadlines ends some.
+    if service.open_count() >= service.connections_max {
+        if service.notices(Shortage::Places) {
+            tracing::warn!(
+                connections = service.open_count(),
+                "a lane has all the connections that it takes: idle ones end for new ones"
+            );
+        }
+        service.deadlines.end_longest_idle(IDLE_ENDED_MAX);
     }
-    service.deadlines.end_longest_idle(IDLE_ENDED_MAX);
     tokio::select! {
         () = wait_for_place(service) => {}
         _ = commands.changed() => {}
@@ -335,6 +341,7 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
+    use crate::limits::HEAD_TIME_MAX;
     use crate::server::listener;
 
     /// Serves on `listening`, told `commands` one after the other before the lane looks.
@@ -449,6 +456,38 @@ mod tests {
             };
             assert_eq!(first.iter().filter(has_ended).count(), IDLE_ENDED_MAX);
             ask(&further);
+        });
+    }
+
+    #[test]
+    fn connections_that_hold_too_much_memory_together_make_room_for_others() {
+        let adjust = |service: &mut Service| service.memory_bytes_max = 100_000;
+        serve_while(adjust, |address| {
+            let start = Instant::now();
+            // Each needs a buffer of 24 KiB, and would have 15 seconds.
+            let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(20_000));
+            let heads: Vec<TcpStream> = (0..20)
+                .map(|_| {
+                    let client = connect(address);
+                    (&client).write_all(head.as_bytes()).unwrap();
+                    client
+                })
+                .collect();
+            let next = connect(address);
+            ask(&next);
+            // Whichever of them came first.
+            let mut late = 0;
+            for mut client in &heads {
+                client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+                let mut answer = Vec::new();
+                if client.read_to_end(&mut answer).is_ok() {
+                    assert!(answer.starts_with(b"HTTP/1.1 408 "), "{}", answer.escape_ascii());
+                    late += 1;
+                }
+            }
+            assert!((12..20).contains(&late), "{late} of 20 have ended");
+            assert!(start.elapsed() < HEAD_TIME_MAX, "their own time is not over");
+            ask(&next);
         });
     }
 
