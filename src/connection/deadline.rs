@@ -1,5 +1,6 @@
-//! The watch over all connections of a lane: until when each of them waits, and how much memory it
-//! holds meanwhile. One structure, one timer.
+//! The watch over all connections of a lane: until when each of them waits, how much memory it
+//! holds meanwhile, and whether its peer has left while nothing was pending on its socket. One
+//! structure, one timer.
 //!
 //! Setting a deadline is two stores. A task of the lane sweeps over all of them every
 //! [`DEADLINE_TICK`] and ends the connections whose time is over, or some of those that hold memory
@@ -9,7 +10,10 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
@@ -21,6 +25,7 @@ use crate::limits::SHORTAGE_NOTICE_TIME;
 use crate::limits::UNCOUNTED_BYTES_MAX;
 use crate::uring::socket::End;
 use crate::uring::socket::Ending;
+use crate::uring::socket::Peer;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +62,18 @@ struct Clockwork {
     held_bytes: Cell<usize>,
     /// What a deadline has ended. It stays ended, so this is never taken back.
     passed: Cell<Option<End>>,
+    /// Whether we have ended the receiving, so that it says nothing of the peer.
+    receiving: Cell<Receiving>,
+    /// The task that wants to know when its peer leaves.
+    listener: Cell<Option<Waker>>,
+    left: Cell<Option<Peer>>,
     ending: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    GoesOn,
+    Ended,
 }
 
 impl Deadlines {
@@ -79,6 +95,9 @@ impl Deadlines {
             due: Cell::new(Moment::NEVER),
             held_bytes: Cell::new(0),
             passed: Cell::new(None),
+            receiving: Cell::new(Receiving::GoesOn),
+            listener: Cell::new(None),
+            left: Cell::new(None),
             ending,
         });
         let mut watches = self.watches.borrow_mut();
@@ -116,8 +135,10 @@ impl Deadlines {
 
     fn end_passed(&self, now: Moment) {
         for (_, watch) in self.watches.borrow().iter() {
-            if watch.due.get() <= now {
-                watch.expire();
+            match watch.waiting.get() {
+                Waiting::Nothing => watch.look_at_peer(now),
+                _ if watch.due.get() <= now => watch.expire(),
+                _ => {}
             }
         }
     }
@@ -193,6 +214,23 @@ impl Clockwork {
         self.passed.set(Some(self.end()));
     }
 
+    /// Nothing is pending on the socket while an answer is being made, so somebody must look: from
+    /// the second sweep on that finds the connection so, as most answers take less time.
+    fn look_at_peer(&self, now: Moment) {
+        if self.due.get() == Moment::NEVER {
+            self.due.set(now);
+            return;
+        }
+        let Some(listener) = self.listener.take() else { return };
+        let left = match self.ending.peer() {
+            Peer::Gone => Peer::Gone,
+            Peer::SendsNoMore if self.receiving.get() == Receiving::GoesOn => Peer::SendsNoMore,
+            Peer::SendsNoMore | Peer::There => return self.listener.set(Some(listener)),
+        };
+        self.left.set(Some(left));
+        listener.wake();
+    }
+
     fn end(&self) -> End {
         let end = match self.waiting.get() {
             // A peer that is late can still read the 408, and a request that arrived in this very
@@ -200,8 +238,15 @@ impl Clockwork {
             Waiting::Request | Waiting::Idle => End::Receiving,
             Waiting::Peer | Waiting::Nothing => End::Both,
         };
-        self.ending.end(end);
+        self.end_now(end);
         end
+    }
+
+    fn end_now(&self, end: End) {
+        if end != End::Sending {
+            self.receiving.set(Receiving::Ended);
+        }
+        self.ending.end(end);
     }
 }
 
@@ -234,6 +279,26 @@ impl Watch {
         self.hold(0);
     }
 
+    /// Ends one or both directions, as the socket itself would: what the peer does is told from it.
+    pub fn end(&self, end: End) {
+        self.clockwork.end_now(end);
+    }
+
+    /// Waits until the sweep sees that the peer has left, wholly or perhaps only with its sending;
+    /// that is told again by each sweep. Never ends while the peer is there.
+    pub async fn peer_leaves(&self) -> Peer {
+        // What was seen before this wait may have been of an earlier request.
+        self.clockwork.left.set(None);
+        poll_fn(|context| match self.clockwork.left.take() {
+            Some(left) => Poll::Ready(left),
+            None => {
+                self.clockwork.listener.set(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
     /// Whether a deadline, and not the peer, has ended this. A request that came in the very moment
     /// in which receiving was ended still has all its time to be answered.
     #[must_use]
@@ -252,7 +317,14 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
+    use std::net::TcpListener;
+    use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
+    use std::pin::pin;
     use std::rc::Weak;
+    use std::task::Context;
+    use std::time::Instant;
 
     #[test]
     fn a_late_head_says_nothing_about_its_answer() {
@@ -327,6 +399,70 @@ mod tests {
             assert_eq!(ended, soonest, "{held_bytes_max}");
             drop(watches);
             assert_eq!(deadlines.held_bytes(), 0);
+        }
+    }
+
+    /// A connection whose answer is being made, and its client.
+    fn answering(deadlines: &Rc<Deadlines>) -> (Rc<OwnedFd>, Watch, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Rc::new(OwnedFd::from(listener.accept().unwrap().0));
+        let watch = deadlines.watch(Ending::Ring(Rc::downgrade(&socket)));
+        (socket, watch, client)
+    }
+
+    /// What the sweeps tell a task that listens, after `leave` has happened.
+    fn told(deadlines: &Deadlines, watch: &Watch, leave: impl FnOnce()) -> Option<Peer> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut leaves = pin!(watch.peer_leaves());
+        assert!(leaves.as_mut().poll(&mut context).is_pending());
+        leave();
+        // The kernel hands packets over loopback within the call that sends them, or soon after.
+        let until = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < until {
+            deadlines.end_passed(Moment::now());
+            if let Poll::Ready(left) = leaves.as_mut().poll(&mut context) {
+                return Some(left);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_peer_that_leaves_while_its_answer_is_made_is_noticed() {
+        let deadlines = Deadlines::new();
+        let (_socket, watch, client) = answering(&deadlines);
+        assert_eq!(told(&deadlines, &watch, || {}), None, "it is there");
+        let end_sending = || client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(told(&deadlines, &watch, end_sending), Some(Peer::SendsNoMore));
+        assert_eq!(told(&deadlines, &watch, || {}), Some(Peer::SendsNoMore), "it is told again");
+        let (_socket, watch, client) = answering(&deadlines);
+        let reset = || {
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client);
+        };
+        assert_eq!(told(&deadlines, &watch, reset), Some(Peer::Gone));
+    }
+
+    #[test]
+    fn our_own_end_of_receiving_is_not_taken_for_the_peers() {
+        let deadlines = Deadlines::new();
+        let (_socket, watch, client) = answering(&deadlines);
+        assert_eq!(told(&deadlines, &watch, || watch.end(End::Receiving)), None);
+        drop(client);
+    }
+
+    #[test]
+    fn the_first_sweep_does_not_look() {
+        let deadlines = Deadlines::new();
+        let (_socket, watch, client) = answering(&deadlines);
+        drop(client);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut leaves = pin!(watch.peer_leaves());
+        for _ in 0..100 {
+            watch.stop();
+            deadlines.end_passed(Moment::now());
+            assert!(leaves.as_mut().poll(&mut context).is_pending(), "each answer is a quick one");
         }
     }
 

@@ -293,7 +293,7 @@ impl Connection {
                 self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
             }
             // The lane began to drain while the answer was sent. What is here already is answered.
-            (None, Phase::Draining) => self.socket.end(End::Receiving),
+            (None, Phase::Draining) => self.watch.end(End::Receiving),
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ use crate::python::runtime::Runtime;
 use crate::python::start_response::Patience;
 use crate::python::thread;
 use crate::response::stream;
+use crate::response::stream::Begin;
 use crate::response::stream::Consumer;
 use crate::response::stream::Producer;
 use crossbeam_channel::Receiver;
@@ -270,6 +271,9 @@ fn wait_for_job(shared: &Shared, number: usize) -> Option<Job> {
 
 fn serve(attached: &mut Attached, application: SharedApplication, job: Job) {
     let Job { request, producer } = job;
+    if producer.begin() == Begin::Gone {
+        return; // the client has left while its request waited
+    }
     let call = Call::begin(attached, application, request, producer, Patience::Wait);
     let Some(mut call) = call else { return };
     loop {

@@ -264,7 +264,18 @@ impl Socket {
     }
 }
 
-/// Ends a connection that somebody else owns. See [`Socket::ending`].
+/// What of a peer can be told without receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It may send and read.
+    There,
+    /// It sends nothing more: it has closed, or only its sending. TCP does not tell which.
+    SendsNoMore,
+    /// It has reset the connection, or has gone in another way that ends both directions.
+    Gone,
+}
+
+/// Looks at, and ends, a connection that somebody else owns. See [`Socket::ending`].
 pub enum Ending {
     /// Of a ring socket.
     Ring(Weak<OwnedFd>),
@@ -275,12 +286,25 @@ pub enum Ending {
 impl Ending {
     /// As [`Socket::end`]; nothing when the connection is gone.
     pub fn end(&self, end: End) {
+        let _ = self.with(|fd| shut_down(fd, end));
+    }
+
+    /// What the peer does, or how it went. Ending our receiving looks like its end of sending.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        match self.with(|fd| poll_now(fd, PollFlags::RDHUP)) {
+            Some(seen) if seen.intersects(PollFlags::ERR | PollFlags::HUP) => Peer::Gone,
+            Some(seen) if seen.contains(PollFlags::RDHUP) => Peer::SendsNoMore,
+            Some(_) => Peer::There,
+            None => Peer::Gone,
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         match self {
-            Self::Ring(fd) => fd.upgrade().inspect(|fd| shut_down(fd.as_fd(), end)).map(drop),
-            Self::Epoll(fd) => {
-                fd.upgrade().inspect(|fd| shut_down(fd.get_ref().as_fd(), end)).map(drop)
-            }
-        };
+            Self::Ring(fd) => fd.upgrade().map(|fd| act(fd.as_fd())),
+            Self::Epoll(fd) => fd.upgrade().map(|fd| act(fd.get_ref().as_fd())),
+        }
     }
 }
 
