@@ -240,3 +240,44 @@ fn no_spelling_of_a_path_changes_whose_it_is() {
         assert!(response.text().contains("<h1>404</h1>"), "{path}: {}", response.text());
     }
 }
+
+#[test]
+fn a_large_body_that_is_not_read_does_not_cost_the_answer() {
+    let site = site();
+    let apps = crate::support::apps();
+    for io in ["uring", "epoll"] {
+        let fixed = ["--io", io, "--workers", "1", "--limit-request-body", "1m"];
+        let chdir = ["--static", &site.at("/files"), "--chdir", apps.to_str().unwrap()];
+        let server = Server::start(&[&fixed[..], &chdir, &["plain:app"]].concat());
+        let body = pattern(10_000_000);
+        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        let chunked = "Transfer-Encoding: chunked\r\n\r\n989680\r\n".to_owned();
+        let cases =
+            [("/files/a.txt", &chunked, 405), ("/echo", &length, 413), ("/echo", &chunked, 413)];
+        for (path, framing, status) in cases {
+            let mut client = server.connect();
+            // All of it is sent before the answer is looked at, as most clients do.
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{framing}")).send(&body);
+            let response = client.response();
+            assert_eq!(response.status, status, "{io}: {path} {framing}");
+            assert_eq!(response.header("connection"), (status == 413).then_some("close"));
+            drop(client);
+        }
+    }
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_not_asked_for() {
+    let site = site();
+    let server = serve(&site);
+    for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let mut client = server.connect();
+        client.send(format!(
+            "POST /a.txt HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+        ));
+        // The very first answer, and nothing can follow: the body may come or not.
+        let response = client.response();
+        assert_eq!((response.status, response.header("connection")), (405, Some("close")));
+        client.expect_end();
+    }
+}
