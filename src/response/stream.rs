@@ -107,6 +107,12 @@ pub struct RoomWait {
 }
 
 impl Producer {
+    /// Whether anybody reads.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.channel.lock().reader == Reader::There
+    }
+
     /// Says that the work for the answer begins, unless nobody wants it any more.
     pub fn begin(&self) -> Begin {
         let mut state = self.channel.lock();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
+use corelane::limits::PYTHON_QUEUE_MAX;
 use socket2::SockRef;
 
 use crate::support::Client;
@@ -39,6 +40,8 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     if path == "/slow":
         time.sleep(3)
+    if path == "/slower":
+        time.sleep(20)
     if path.startswith("/silent"):
         return Endless(path, b"")
     if path.startswith("/stream"):
@@ -144,4 +147,27 @@ fn a_client_that_has_only_ended_its_sending_gets_its_answer() {
         half.expect_end();
         assert_eq!(marks.text(), "began /slow\nbegan /next\n", "{io}");
     }
+}
+
+#[test]
+fn those_who_have_left_take_no_places_in_the_queue() {
+    let marks = Marks::new();
+    let server = marks.serve("1", "uring");
+    let slower = ask(&server, "/slower");
+    marks.wait_for("began /slower");
+    let waiting: Vec<Client> = (0..PYTHON_QUEUE_MAX + 50).map(|_| ask(&server, "/left")).collect();
+    assert_eq!(ask(&server, "/refused").response().status, 503);
+    waiting.into_iter().for_each(reset);
+    // Whoever is not refused at once waits for the only thread.
+    let start = Instant::now();
+    loop {
+        let mut next = ask(&server, "/next");
+        next.stream().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        if next.stream().peek(&mut [0]).is_err() {
+            break;
+        }
+        assert_eq!(next.response().status, 503);
+    }
+    assert!(start.elapsed() < Duration::from_secs(10), "only when the thread was free again");
+    drop(slower);
 }

@@ -76,7 +76,9 @@ fn work_begins_only_for_a_reader_that_is_there() {
     assert_eq!(producer.begin(), Begin::Wanted);
     assert!(consumer.has_begun());
     let (producer, consumer) = bounded();
+    assert!(producer.is_wanted());
     drop(consumer);
+    assert!(!producer.is_wanted());
     assert_eq!(producer.begin(), Begin::Gone);
 }
 
