@@ -442,7 +442,7 @@ mod tests {
 
     #[test]
     fn idle_connections_make_room_for_new_ones_where_all_places_are_taken() {
-        const PLACES: usize = 100;
+        const PLACES: usize = 2 * IDLE_ENDED_MAX;
         let adjust = |service: &mut Service| service.connections_max = PLACES;
         serve_while(adjust, |address| {
             let first: Vec<TcpStream> = (0..PLACES).map(|_| connect(address)).collect();
