@@ -345,14 +345,13 @@ mod tests {
     use crate::server::listener;
 
     /// Serves on `listening`, told `commands` one after the other before the lane looks.
-    fn serve_told(commands: &[Command], listening: Vec<OwnedFd>) {
+    fn serve_told(runtime: &Runtime, commands: &[Command], listening: Vec<OwnedFd>) {
         let (say, mut hear) = watch::channel(Command::Prepare);
         for command in commands {
             say.send_replace(command.clone());
         }
         let (hand, handed) = std::sync::mpsc::channel();
         hand.send(listening).unwrap();
-        let runtime = Runtime::epoll().unwrap();
         runtime.block_on(async {
             let service = Service::bare(runtime.io());
             let served = serve(&service, &mut hear, &handed);
@@ -363,27 +362,39 @@ mod tests {
 
     #[test]
     fn a_lane_that_is_told_to_end_before_it_has_begun_ends() {
-        serve_told(&[Command::Serve, Command::Drain], Vec::new());
+        for runtime in runtimes() {
+            serve_told(&runtime, &[Command::Serve, Command::Drain], Vec::new());
+        }
+    }
+
+    /// Each I/O that there is: where io_uring is refused there is nothing to try.
+    fn runtimes() -> impl Iterator<Item = Runtime> {
+        [Runtime::epoll(), Runtime::ring()].into_iter().flatten()
     }
 
     #[test]
     fn every_connection_in_the_queue_is_answered_before_the_end() {
-        let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
-        let address = bound.address();
-        let listening = bound.listen().unwrap();
-        // The last batch is larger than what tokio runs in one turn.
-        let mut clients: Vec<TcpStream> = (0..5 * ACCEPT_BATCH_MAX - 1)
-            .map(|_| {
-                let mut client = TcpStream::connect(address).unwrap();
-                client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-                client
-            })
-            .collect();
-        serve_told(&[Command::Serve, Command::Drain], vec![listening]);
-        for client in &mut clients {
-            let mut answer = Vec::new();
-            client.read_to_end(&mut answer).unwrap();
-            assert!(answer.starts_with(b"HTTP/1.1 404 "), "{}", answer.escape_ascii());
+        // The last batch is larger than what tokio runs in one turn; or it is full, and nothing is
+        // behind it.
+        for count in [5 * ACCEPT_BATCH_MAX - 1, 5 * ACCEPT_BATCH_MAX] {
+            for runtime in runtimes() {
+                let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
+                let address = bound.address();
+                let listening = bound.listen().unwrap();
+                let mut clients: Vec<TcpStream> = (0..count)
+                    .map(|_| {
+                        let mut client = TcpStream::connect(address).unwrap();
+                        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+                        client
+                    })
+                    .collect();
+                serve_told(&runtime, &[Command::Serve, Command::Drain], vec![listening]);
+                for client in &mut clients {
+                    let mut answer = Vec::new();
+                    client.read_to_end(&mut answer).unwrap();
+                    assert!(answer.starts_with(b"HTTP/1.1 404 "), "{}", answer.escape_ascii());
+                }
+            }
         }
     }
 
@@ -392,8 +403,7 @@ mod tests {
         adjust: impl Fn(&mut Service),
         clients: impl FnOnce(SocketAddr) + Clone + Send + 'static,
     ) {
-        // Where io_uring is refused there is nothing to try.
-        for runtime in [Runtime::epoll(), Runtime::ring()].into_iter().flatten() {
+        for runtime in runtimes() {
             let bound = listener::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap().remove(0);
             let address = bound.address();
             let (say, mut hear) = watch::channel(Command::Serve);

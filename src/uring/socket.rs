@@ -367,8 +367,9 @@ impl Listener {
     pub async fn give_way(&self) -> io::Result<()> {
         match &self.inner {
             // Merely yielding would not submit the others' entries; a poll that is ready at once
-            // does.
-            ListenerInner::Ring(_) => self.readable().await,
+            // does. With an empty queue it would wait for the next connection, however late.
+            ListenerInner::Ring(_) if self.has_waiting() => self.readable().await,
+            ListenerInner::Ring(_) => Ok(()),
             ListenerInner::Epoll(_) => {
                 tokio::task::yield_now().await;
                 Ok(())
