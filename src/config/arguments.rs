@@ -86,6 +86,10 @@ pub struct Arguments {
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(super) limit_request_body: Option<String>,
 
+    /// The most connections of one client address to a lane; 0 is no limit [default: 512]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(super) limit_connections_per_client: Option<String>,
+
     /// Write a line for each answer to FILE; - is the standard output [default: off]
     #[arg(long, value_name = "FILE", help_heading = "Logs")]
     pub(super) access_logfile: Option<String>,
@@ -175,6 +179,8 @@ mod tests {
             "5",
             "--limit-request-body",
             "6m",
+            "--limit-connections-per-client",
+            "7",
             "--access-logfile",
             "-",
             "--log-level",
@@ -198,6 +204,7 @@ mod tests {
             (arguments.keep_alive, "4"),
             (arguments.graceful_timeout, "5"),
             (arguments.limit_request_body, "6m"),
+            (arguments.limit_connections_per_client, "7"),
             (arguments.access_logfile, "-"),
             (arguments.log_level, "debug"),
             (arguments.io, "epoll"),

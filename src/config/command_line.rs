@@ -59,6 +59,11 @@ impl CommandLine {
             "--limit-request-body",
             "CORELANE_LIMIT_REQUEST_BODY",
         )?;
+        let per_client = one(
+            arguments.limit_connections_per_client,
+            "--limit-connections-per-client",
+            "CORELANE_LIMIT_CONNECTIONS_PER_CLIENT",
+        )?;
         let access_log =
             one(arguments.access_logfile, "--access-logfile", "CORELANE_ACCESS_LOGFILE")?;
         let log_level = one(arguments.log_level, "--log-level", "CORELANE_LOG_LEVEL")?;
@@ -70,6 +75,7 @@ impl CommandLine {
             keep_alive: parse(keep_alive, value::keep_alive)?,
             graceful_timeout: parse(graceful_timeout, value::duration)?,
             body_bytes_max: parse(body_bytes_max, value::body_bytes_max)?,
+            connections_per_client_max: parse(per_client, value::connections_per_client_max)?,
             access_log: parse(access_log, |text| Ok(value::access_log(text, folder)))?,
             log_level: parse(log_level, value::log_level)?,
             io: parse(io, value::io)?,
@@ -220,6 +226,16 @@ mod tests {
         ("--limit-request-body", "CORELANE_LIMIT_REQUEST_BODY", "10", "20", |line| {
             line.options.body_bytes_max.as_ref().unwrap().value.to_string()
         }),
+        (
+            "--limit-connections-per-client",
+            "CORELANE_LIMIT_CONNECTIONS_PER_CLIENT",
+            "10",
+            "20",
+            |line| {
+                let written = line.options.connections_per_client_max.as_ref().unwrap();
+                written.value.unwrap().to_string()
+            },
+        ),
         ("--access-logfile", "CORELANE_ACCESS_LOGFILE", "/a", "/b", |line| {
             match &line.options.access_log.as_ref().unwrap().value {
                 AccessLog::File(path) => path.display().to_string(),

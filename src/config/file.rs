@@ -31,6 +31,7 @@ const TOP_KEYS: &[&str] = &[
     "keep_alive",
     "graceful_timeout",
     "limit_request_body",
+    "limit_connections_per_client",
     "access_log",
     "log_level",
     "app",
@@ -114,6 +115,8 @@ fn options(top: &Table<'_>, folder: &Path) -> Result<Options, Mistake> {
     let keep_alive = top.text_or_number("keep_alive", "keep_alive = \"75s\"")?;
     let graceful_timeout = top.text_or_number("graceful_timeout", "graceful_timeout = \"30s\"")?;
     let body = top.text_or_number("limit_request_body", "limit_request_body = \"10m\"")?;
+    let connections_per_client_max =
+        top.text_or_number("limit_connections_per_client", "limit_connections_per_client = 512")?;
     let access_log = top.text("access_log", "access_log = \"-\"")?;
     let log_level = top.text("log_level", "log_level = \"info\"")?;
     let io = top.text("io", "io = \"auto\"")?;
@@ -128,6 +131,9 @@ fn options(top: &Table<'_>, folder: &Path) -> Result<Options, Mistake> {
             .transpose()?,
         body_bytes_max: body
             .map(|text| text.parse(|text| value::body_bytes_max(text)))
+            .transpose()?,
+        connections_per_client_max: connections_per_client_max
+            .map(|text| text.parse(|text| value::connections_per_client_max(text)))
             .transpose()?,
         access_log: access_log
             .map(|text| text.parse(|text| Ok(value::access_log(text, folder))))
@@ -263,6 +269,7 @@ io = "epoll"
 keep_alive = "1m"
 graceful_timeout = 10
 limit_request_body = "10m"
+limit_connections_per_client = 100
 access_log = "log/access.log"
 log_level = "debug"
 
@@ -304,6 +311,7 @@ app = "app:shop"
         assert_eq!(value(options.keep_alive), Some(Duration::from_secs(60)));
         assert_eq!(value(options.graceful_timeout), Some(Duration::from_secs(10)));
         assert_eq!(value(options.body_bytes_max), Some(10 << 20));
+        assert_eq!(value(options.connections_per_client_max), Some(Some(100)));
         let log = AccessLog::File("/srv/log/access.log".into());
         assert_eq!(value(options.access_log), Some(log));
         assert_eq!(value(options.log_level), Some(LogLevel::Debug));
@@ -363,14 +371,14 @@ app = "app:shop"
             (
                 "gzip = true",
                 "1: unknown key \"gzip\" at the top of the file: known keys are bind, lanes, io, \
-                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, \
-                 site",
+                 keep_alive, graceful_timeout, limit_request_body, limit_connections_per_client, \
+                 access_log, log_level, app, site",
             ),
             (
                 "zz = 1\naa = 2",
                 "1: unknown key \"zz\" at the top of the file: known keys are bind, lanes, io, \
-                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, \
-                 site",
+                 keep_alive, graceful_timeout, limit_request_body, limit_connections_per_client, \
+                 access_log, log_level, app, site",
             ),
             (
                 "[app.shop]\ntarget = \"a\"\nthread = 4",

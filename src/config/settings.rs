@@ -15,6 +15,7 @@ use crate::config::sites;
 use crate::config::written::Options;
 use crate::config::written::Written;
 use crate::limits::BODY_BYTES_MAX_DEFAULT;
+use crate::limits::CONNECTIONS_PER_CLIENT_MAX_DEFAULT;
 use crate::limits::GRACEFUL_TIME_MAX_DEFAULT;
 use crate::limits::IDLE_TIME_MAX_DEFAULT;
 use crate::route::Site;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// Bytes of one request body. Over it: 413.
     pub body_bytes_max: u64,
+    /// Open connections of one client in one lane. None: no limit.
+    pub connections_per_client_max: Option<usize>,
     /// Between two requests of a connection. At least a second.
     pub idle_time_max: Duration,
     /// From the signal to stop until running requests are cut. May be zero.
@@ -193,6 +196,9 @@ impl Settings {
             files: served.files,
             sites: served.sites,
             body_bytes_max: options.body_bytes_max.map_or(BODY_BYTES_MAX_DEFAULT, |w| w.value),
+            connections_per_client_max: options
+                .connections_per_client_max
+                .map_or(Some(CONNECTIONS_PER_CLIENT_MAX_DEFAULT), |max| max.value),
             idle_time_max: options.keep_alive.map_or(IDLE_TIME_MAX_DEFAULT, |w| w.value),
             graceful_time_max: options
                 .graceful_timeout

@@ -9,6 +9,7 @@ use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
 use crate::config::suggestion;
+use crate::limits::CONNECTIONS_PER_LANE_MAX;
 use crate::limits::LANES_MAX;
 use crate::limits::OPERATOR_BODY_BYTES_MAX;
 use crate::limits::OPERATOR_TIME_MAX;
@@ -125,6 +126,18 @@ pub(super) fn body_bytes_max(text: &str) -> Result<u64, String> {
         Some(_) => Err(format!("\"{text}\" is too large: write 1024g or less")),
         None => Err(format!(
             "\"{text}\" is not a size: write bytes, or a number with k, m or g such as 10m"
+        )),
+    }
+}
+
+/// The most connections of one client to a lane; None for 0, which is no limit.
+pub(super) fn connections_per_client_max(text: &str) -> Result<Option<usize>, String> {
+    match count(text) {
+        Some(0) => Ok(None),
+        Some(count @ 1..=CONNECTIONS_PER_LANE_MAX) => Ok(Some(count)),
+        _ => Err(format!(
+            "\"{text}\" is not a number of connections: write a number from 1 to \
+             {CONNECTIONS_PER_LANE_MAX}, or 0 for no limit"
         )),
     }
 }
@@ -281,6 +294,16 @@ mod tests {
             let expected =
                 format!("\"{text}\" is not a number of threads: write a number from 0 to 512");
             assert_eq!(threads(text), Err(expected));
+        }
+        assert_eq!(connections_per_client_max("0"), Ok(None));
+        assert_eq!(connections_per_client_max("1"), Ok(Some(1)));
+        assert_eq!(connections_per_client_max("65536"), Ok(Some(CONNECTIONS_PER_LANE_MAX)));
+        for text in ["65537", "-1", "off", ""] {
+            let expected = format!(
+                "\"{text}\" is not a number of connections: write a number from 1 to 65536, or 0 \
+                 for no limit"
+            );
+            assert_eq!(connections_per_client_max(text), Err(expected));
         }
     }
 

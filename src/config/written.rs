@@ -50,6 +50,8 @@ pub(super) struct Options {
     pub(super) keep_alive: Option<Written<Duration>>,
     pub(super) graceful_timeout: Option<Written<Duration>>,
     pub(super) body_bytes_max: Option<Written<u64>>,
+    /// Within: None where there is to be no limit.
+    pub(super) connections_per_client_max: Option<Written<Option<usize>>>,
     pub(super) access_log: Option<Written<AccessLog>>,
     pub(super) log_level: Option<Written<LogLevel>>,
     pub(super) io: Option<Written<Io>>,
@@ -64,6 +66,9 @@ impl Options {
             keep_alive: self.keep_alive.or(other.keep_alive),
             graceful_timeout: self.graceful_timeout.or(other.graceful_timeout),
             body_bytes_max: self.body_bytes_max.or(other.body_bytes_max),
+            connections_per_client_max: self
+                .connections_per_client_max
+                .or(other.connections_per_client_max),
             access_log: self.access_log.or(other.access_log),
             log_level: self.log_level.or(other.log_level),
             io: self.io.or(other.io),

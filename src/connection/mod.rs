@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `service` | what the lane offers to its connections |
+//! | `clients` | how many connections each client has; pure |
 //! | `read_buffer` | received bytes that are not used yet |
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
@@ -11,14 +12,17 @@
 //! | `outbox` | sending, and waiting for a slow peer |
 //! | `lifecycle` | every rule on whether the connection goes on; pure |
 //! | `deadline` | every wait's end |
+//! | `pace` | how slow a peer may be; pure |
 
 mod app_answer;
 mod body;
+mod clients;
 mod decide;
 mod error_page;
 mod file_answer;
 mod lifecycle;
 mod outbox;
+mod pace;
 mod read_buffer;
 mod record;
 
@@ -89,25 +93,20 @@ struct Connection {
     local: SocketAddr,
     /// When the head that is now arriving must be complete.
     head_due: Option<Moment>,
-    age: Age,
-}
-
-/// Whether a connection has had a request yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Age {
-    Fresh,
-    Used,
+    /// Requests that have been taken up.
+    requests: u64,
 }
 
 /// Serves one connection until it ends. It counts as open from this call on, and not from the first
-/// turn of its task: a lane that drains must not take it for ended before it has begun.
+/// turn of its task: a lane that drains must not take it for ended before it has begun. None, and
+/// the connection is closed, when its client has as many as it may.
 pub fn serve(
     service: Rc<Service>,
     socket: Socket,
     peer: SocketAddr,
     local: SocketAddr,
-) -> impl Future<Output = ()> {
-    let open = service.open();
+) -> Option<impl Future<Output = ()>> {
+    let open = service.open(peer.ip())?;
     // Made here, so that the task holds the connection alone and not its parts as well.
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
@@ -120,16 +119,16 @@ pub fn serve(
         peer,
         local,
         head_due: None,
-        age: Age::Fresh,
+        requests: 0,
     };
-    async move {
+    Some(async move {
         let _open = open;
         let ended = connection.run().await;
         if matches!(ended, Ended::Reset | Ended::TooSlow) {
             connection.socket.reset_on_close();
         }
         tracing::trace!(%peer, ?ended, "connection ended");
-    }
+    })
 }
 
 impl Connection {
@@ -167,13 +166,14 @@ impl Connection {
         };
         let used = request.head.len();
         let out = &mut self.outbox.bytes;
-        let mut desk = Desk { service: &self.service, out, peer: self.peer };
+        let number = self.requests + 1;
+        let mut desk = Desk { service: &self.service, out, peer: self.peer, number };
         let step = desk.decide(&request, found);
         if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
             self.input.consume(used);
             self.scan = Scan::new();
             self.head_due = None;
-            self.age = Age::Used;
+            self.requests = number;
         }
         step
     }
@@ -204,6 +204,9 @@ impl Connection {
         match looked {
             Ok(entry) => Ok(self.step(Found::Entry(entry))),
             Err(error) => {
+                if static_files::lacks_descriptors(&error) {
+                    service.release_descriptors();
+                }
                 tracing::error!(%error, path = %path.escape_ascii(), "a file could not be opened");
                 Ok(self.step(Found::Failure))
             }
@@ -235,7 +238,7 @@ impl Connection {
     /// together: on the ring they cost one system call for all connections of the lane's turn.
     async fn receive_head(&mut self) -> Result<(), Ended> {
         let is_idle = self.input.unused().is_empty();
-        if is_idle && self.service.phase() == Phase::Draining && self.age == Age::Used {
+        if is_idle && self.service.phase() == Phase::Draining && self.requests > 0 {
             self.flush().await?;
             return Err(Ended::Closed);
         }
@@ -243,10 +246,11 @@ impl Connection {
             self.head_due = Some(Moment::now().after(HEAD_TIME_MAX));
         }
         let storage = self.input.lend();
+        let input_bytes = storage.capacity();
         let ready = std::mem::take(&mut self.outbox.bytes);
         let receive = self.socket.receive(storage, usize::MAX);
         let (sent, (received, storage)) =
-            tokio::join!(biased; self.send_before_wait(ready), receive);
+            tokio::join!(biased; self.send_before_wait(ready, input_bytes), receive);
         self.input.give_back(storage);
         self.watch.stop();
         self.outbox.bytes = self.service.take_buffer();
@@ -262,10 +266,12 @@ impl Connection {
         }
     }
 
-    /// Sends `ready`, then sets the deadline of the receive that is pending beside it.
-    async fn send_before_wait(&self, ready: Vec<u8>) -> Result<(), Ended> {
+    /// Sends `ready`, then sets the deadline of the receive that is pending beside it, into a
+    /// buffer of `input_bytes`.
+    async fn send_before_wait(&self, ready: Vec<u8>, input_bytes: usize) -> Result<(), Ended> {
         if !ready.is_empty() {
             self.watch.wait(Waiting::Peer, SEND_WAIT_MAX);
+            self.watch.hold(ready.capacity() + input_bytes);
             let (sent, ready) = self.socket.send(ready).await;
             self.service.keep_buffer(ready);
             if sent.is_err() {
@@ -278,15 +284,16 @@ impl Connection {
                 });
             }
         }
+        self.watch.hold(input_bytes);
         match (self.head_due, self.service.phase()) {
             (Some(due), _) => self.watch.wait_until(Waiting::Request, due),
             (None, Phase::Serving) => self.watch.wait(Waiting::Idle, self.service.idle_time_max),
             // It was accepted, so its first request is answered, if it comes soon.
-            (None, Phase::Draining) if self.age == Age::Fresh => {
+            (None, Phase::Draining) if self.requests == 0 => {
                 self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
             }
             // The lane began to drain while the answer was sent. What is here already is answered.
-            (None, Phase::Draining) => self.socket.end(End::Receiving),
+            (None, Phase::Draining) => self.watch.end(End::Receiving),
         }
         Ok(())
     }
@@ -322,6 +329,7 @@ impl Connection {
     async fn linger(&mut self) -> Ended {
         self.socket.end(End::Sending);
         self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
+        self.watch.hold(self.outbox.held_bytes());
         loop {
             self.input.consume(usize::MAX);
             let buffer = self.input.lend();

@@ -24,6 +24,11 @@ impl Record {
         wanted.then(|| Self { head: request.head.to_vec(), peer })
     }
 
+    /// Bytes of memory that it owns.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.capacity()
+    }
+
     /// Writes the line, now that the answer is complete.
     pub(super) fn log(&self, service: &Service, status: u16, body_bytes: u64) {
         let mut slots = head::header_slots();

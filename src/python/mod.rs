@@ -178,4 +178,14 @@ impl Reply {
             Source::Inline(inline) => inline.receive(buffer).await,
         }
     }
+
+    /// Whether the application has been called. Until then dropping the reply takes the request
+    /// back.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        match &self.source {
+            Source::Companion(consumer) => consumer.has_begun(),
+            Source::Inline(_) => true,
+        }
+    }
 }

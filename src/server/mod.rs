@@ -123,12 +123,16 @@ fn start_python(settings: &Settings) -> Result<Option<Arc<python::Runtime>>, Sta
 fn choose_cores(settings: &Settings) -> Vec<Option<CoreId>> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let paid = thread::available_parallelism().map_or(1, NonZero::get);
-    let count = match settings.lanes {
-        config::Lanes::Auto => paid.min(cores.len().max(1)),
+    let count = lane_count(settings.lanes, paid, cores.len());
+    (0..count).map(|lane| cores.get(lane % cores.len().max(1)).copied()).collect()
+}
+
+fn lane_count(wanted: config::Lanes, paid_cpus: usize, cpus: usize) -> usize {
+    let count = match wanted {
+        config::Lanes::Auto => paid_cpus.min(cpus),
         config::Lanes::Exactly(count) => count,
     };
-    let count = count.clamp(1, LANES_MAX);
-    (0..count).map(|lane| cores.get(lane % cores.len().max(1)).copied()).collect()
+    count.clamp(1, LANES_MAX)
 }
 
 fn start_lanes(
@@ -267,5 +271,27 @@ impl Lanes {
                 Err(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_at_least_one_lane_and_at_most_so_many() {
+        let auto = config::Lanes::Auto;
+        for (paid_cpus, cpus, expected) in [
+            (4, 8, 4),
+            (8, 4, 4),
+            (1, 0, 1),
+            (0, 0, 1),
+            (LANES_MAX, LANES_MAX, LANES_MAX),
+            (LANES_MAX + 1, LANES_MAX + 1, LANES_MAX),
+        ] {
+            assert_eq!(lane_count(auto, paid_cpus, cpus), expected, "{paid_cpus} of {cpus}");
+        }
+        assert_eq!(lane_count(config::Lanes::Exactly(3), 1, 1), 3, "as the operator says");
+        assert_eq!(lane_count(config::Lanes::Exactly(usize::MAX), 1, 1), LANES_MAX);
     }
 }

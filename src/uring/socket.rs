@@ -21,11 +21,14 @@ use std::time::Duration;
 
 use io_uring::opcode;
 use io_uring::types;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
 use rustix::net::RecvFlags;
 use rustix::net::SendAncillaryBuffer;
 use rustix::net::SendFlags;
 use rustix::net::Shutdown;
 use rustix::net::SocketFlags;
+use rustix::time::Timespec;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -250,9 +253,7 @@ impl Socket {
     }
 
     fn has_room(&self) -> bool {
-        let mut wanted =
-            [rustix::event::PollFd::from_borrowed_fd(self.fd(), rustix::event::PollFlags::OUT)];
-        matches!(rustix::event::poll(&mut wanted, Some(&rustix::time::Timespec::default())), Ok(1))
+        !poll_now(self.fd(), PollFlags::OUT).is_empty()
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -263,7 +264,18 @@ impl Socket {
     }
 }
 
-/// Ends a connection that somebody else owns. See [`Socket::ending`].
+/// What of a peer can be told without receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It may send and read.
+    There,
+    /// It sends nothing more: it has closed, or only its sending. TCP does not tell which.
+    SendsNoMore,
+    /// It has reset the connection, or has gone in another way that ends both directions.
+    Gone,
+}
+
+/// Looks at, and ends, a connection that somebody else owns. See [`Socket::ending`].
 pub enum Ending {
     /// Of a ring socket.
     Ring(Weak<OwnedFd>),
@@ -274,12 +286,25 @@ pub enum Ending {
 impl Ending {
     /// As [`Socket::end`]; nothing when the connection is gone.
     pub fn end(&self, end: End) {
+        let _ = self.with(|fd| shut_down(fd, end));
+    }
+
+    /// What the peer does, or how it went. Ending our receiving looks like its end of sending.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        match self.with(|fd| poll_now(fd, PollFlags::RDHUP)) {
+            Some(seen) if seen.intersects(PollFlags::ERR | PollFlags::HUP) => Peer::Gone,
+            Some(seen) if seen.contains(PollFlags::RDHUP) => Peer::SendsNoMore,
+            Some(_) => Peer::There,
+            None => Peer::Gone,
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         match self {
-            Self::Ring(fd) => fd.upgrade().inspect(|fd| shut_down(fd.as_fd(), end)).map(drop),
-            Self::Epoll(fd) => {
-                fd.upgrade().inspect(|fd| shut_down(fd.get_ref().as_fd(), end)).map(drop)
-            }
-        };
+            Self::Ring(fd) => fd.upgrade().map(|fd| act(fd.as_fd())),
+            Self::Epoll(fd) => fd.upgrade().map(|fd| act(fd.get_ref().as_fd())),
+        }
     }
 }
 
@@ -328,6 +353,12 @@ impl Listener {
         }
     }
 
+    /// Whether a connection waits in the queue.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !poll_now(self.fd(), PollFlags::IN).is_empty()
+    }
+
     /// Lets the lane's other tasks have their turn while the queue may still hold connections.
     ///
     /// # Errors
@@ -336,8 +367,9 @@ impl Listener {
     pub async fn give_way(&self) -> io::Result<()> {
         match &self.inner {
             // Merely yielding would not submit the others' entries; a poll that is ready at once
-            // does.
-            ListenerInner::Ring(_) => self.readable().await,
+            // does. With an empty queue it would wait for the next connection, however late.
+            ListenerInner::Ring(_) if self.has_waiting() => self.readable().await,
+            ListenerInner::Ring(_) => Ok(()),
             ListenerInner::Epoll(_) => {
                 tokio::task::yield_now().await;
                 Ok(())
@@ -368,17 +400,20 @@ impl Listener {
         };
         Ok((Socket { inner }, SocketAddr::try_from(peer)?))
     }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.inner {
+            ListenerInner::Ring(fd) => fd.as_fd(),
+            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
+        }
+    }
 }
 
 impl Drop for Listener {
     /// Ends the listening itself. The poll of a [`Listener::readable`] that was dropped holds the
     /// descriptor open until the next connection comes, and that one would be nobody's.
     fn drop(&mut self) {
-        let fd = match &self.inner {
-            ListenerInner::Ring(fd) => fd.as_fd(),
-            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
-        };
-        shut_down(fd, End::Receiving);
+        shut_down(self.fd(), End::Receiving);
     }
 }
 
@@ -394,6 +429,16 @@ fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
         mode.set(wanted);
     }
     Ok(())
+}
+
+/// What of `wanted` is so now, and the conditions that are told unasked (poll(2)): an error, a
+/// hang-up.
+fn poll_now(fd: BorrowedFd<'_>, wanted: PollFlags) -> PollFlags {
+    let mut asked = [PollFd::from_borrowed_fd(fd, wanted)];
+    match rustix::event::poll(&mut asked, Some(&Timespec::default())) {
+        Ok(_) => asked[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
 }
 
 fn shut_down(fd: BorrowedFd<'_>, end: End) {

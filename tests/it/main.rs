@@ -18,6 +18,7 @@ mod connections;
 mod files;
 mod frameworks;
 mod lanes;
+mod leaving;
 mod requests;
 mod shutdown;
 mod wire;

@@ -58,6 +58,7 @@ fn an_application_alone_has_the_defaults() {
             routes: vec![route("", Slash::Optional, Destination::App(0))],
         }],
         body_bytes_max: BODY_BYTES_MAX_DEFAULT,
+        connections_per_client_max: Some(CONNECTIONS_PER_CLIENT_MAX_DEFAULT),
         idle_time_max: IDLE_TIME_MAX_DEFAULT,
         graceful_time_max: GRACEFUL_TIME_MAX_DEFAULT,
         access_log: AccessLog::Off,
