@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
+use crate::address::Proxies;
 use crate::clock;
 use crate::connection::deadline::Deadlines;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
@@ -40,6 +41,8 @@ pub struct Service {
     pub body_bytes_max: u64,
     /// The longest wait between two requests of a connection.
     pub idle_time_max: Duration,
+    /// Who is believed when it speaks for others.
+    pub proxies: Proxies,
     /// The state that changes.
     pub state: State,
 }
@@ -148,6 +151,7 @@ mod tests {
                 access_log: RefCell::new(AccessLog::Off),
                 body_bytes_max: 0,
                 idle_time_max: Duration::from_secs(60),
+                proxies: Proxies::default(),
                 state: State::default(),
             })
         }
