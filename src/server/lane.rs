@@ -239,7 +239,11 @@ async fn accept(
                 if batch < batch_max {
                     continue;
                 }
-                listener.give_way().await
+                // Not for ever: the queue may have become empty.
+                tokio::select! {
+                    waited = listener.give_way() => waited,
+                    _ = commands.changed() => Ok(()),
+                }
             }
             Err(error) if would_block(error.kind()) && draining => return,
             Err(error) if would_block(error.kind()) => {
