@@ -21,8 +21,8 @@ pub const HEADER_COUNT_MAX: usize = 100;
 /// Bytes of a PROXY header of version 1 (its specification, section 2.1). Over it the connection is
 /// closed.
 pub const PROXY_LINE_BYTES_MAX: usize = 107;
-/// Bytes of a PROXY header of version 2 with its TLVs. Over it the connection is closed. The largest
-/// addresses take 232; nginx takes 4 KiB as well.
+/// Bytes of a PROXY header of version 2 with its TLVs. Over it the connection is closed. The
+/// largest addresses take 232; nginx takes 4 KiB as well.
 pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 /// Bytes of the first read buffer of a connection: most heads fit, and an idle connection owns no
 /// more than this.

@@ -26,8 +26,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// gunicorn's default address.
-const BIND_DEFAULT: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 8000);
+const BIND_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 8000);
 
 const BIND_KEYS: &[&str] = &["address", "proxy_protocol", "mode", "owner"];
 

@@ -98,11 +98,8 @@ fn options(typed: &mut Arguments, read: &Reader<'_>) -> Result<Options, Mistake>
         workers = variable_text(read.environment, "WEB_CONCURRENCY")?;
     }
     let keep_alive = read.one(typed.keep_alive.take(), "--keep-alive", "CORELANE_KEEP_ALIVE")?;
-    let graceful_timeout = read.one(
-        typed.graceful_timeout.take(),
-        "--graceful-timeout",
-        "CORELANE_GRACEFUL_TIMEOUT",
-    )?;
+    let graceful_timeout =
+        read.one(typed.graceful_timeout.take(), "--graceful-timeout", "CORELANE_GRACEFUL_TIMEOUT")?;
     let body_bytes_max = read.one(
         typed.limit_request_body.take(),
         "--limit-request-body",
@@ -408,9 +405,8 @@ mod tests {
 
     #[test]
     fn lists_may_be_repeated_flags_or_one_variable_with_commas() {
-        let addresses = |line: CommandLine| {
-            line.options.binds.iter().map(shown).collect::<Vec<_>>()
-        };
+        let addresses =
+            |line: CommandLine| line.options.binds.iter().map(shown).collect::<Vec<_>>();
         let expected = ["127.0.0.1:1", "[::]:2", "unix:/srv/a"];
         let flags = read(&["-b", "127.0.0.1:1", "-b", "[::]:2", "-b", "unix:a"], &[]).unwrap();
         assert_eq!(addresses(flags), expected);
@@ -468,9 +464,11 @@ mod tests {
         assert_eq!(proxies(""), Ok(Vec::new()));
         assert_eq!(
             proxies("::1,localhost"),
-            Err("--forwarded-allow-ips: \"localhost\" is no address of a proxy: write one such as \
+            Err(
+                "--forwarded-allow-ips: \"localhost\" is no address of a proxy: write one such as \
                  127.0.0.1, a network such as 10.0.0.0/8, or unix"
-                .to_owned())
+                    .to_owned()
+            )
         );
     }
 

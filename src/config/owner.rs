@@ -84,8 +84,7 @@ mod tests {
     #[test]
     fn who_is_no_owner() {
         for text in ["", ":", "root:"] {
-            let expected =
-                format!("\"{text}\" names no owner: write USER, USER:GROUP or :GROUP");
+            let expected = format!("\"{text}\" names no owner: write USER, USER:GROUP or :GROUP");
             assert_eq!(owner(text), Err(expected));
         }
         assert_eq!(
@@ -107,7 +106,8 @@ mod tests {
 
     #[test]
     fn accounts_are_found_by_their_whole_name() {
-        let list = "root:x:0:0:root:/root:/bin/sh\n# a comment\nwww:x:8:8\nwww-data:x:33:33\nbad:x\n";
+        let list =
+            "root:x:0:0:root:/root:/bin/sh\n# a comment\nwww:x:8:8\nwww-data:x:33:33\nbad:x\n";
         for (name, number) in [
             ("root", Some(0)),
             ("www", Some(8)),

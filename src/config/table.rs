@@ -174,9 +174,7 @@ impl<'a> Table<'a> {
         for item in items {
             let place = self.key_place(key, item.span().start);
             found.push(match item.get_ref() {
-                DeValue::String(text) => {
-                    TextOrTable::Text(Written::new(text.to_string(), place))
-                }
+                DeValue::String(text) => TextOrTable::Text(Written::new(text.to_string(), place)),
                 DeValue::Table(entries) => {
                     let line = self.source.line(item.span().start);
                     let name = format!("[[{key}]]");

@@ -207,12 +207,7 @@ impl Filler<'_> {
         }
     }
 
-    fn server(
-        &self,
-        local: Address,
-        request: &Request<'_>,
-        scheme: Scheme,
-    ) -> Result<(), Raised> {
+    fn server(&self, local: Address, request: &Request<'_>, scheme: Scheme) -> Result<(), Raised> {
         let (name, port) = match local {
             Address::Ip(local) => self.maker.local(self.attached, local)?,
             Address::Unix => {

@@ -114,9 +114,8 @@ fn told_by_x_forwarded<'h>(proxies: &Proxies, fields: &[httparse::Header<'h>]) -
         }
     }
     // These lists have a member for each proxy, or one in all that every further proxy passes on.
-    let of_client = |name: &'static str| {
-        members(fields, name, last_comma).take(hops.saturating_add(1)).last()
-    };
+    let of_client =
+        |name: &'static str| members(fields, name, last_comma).take(hops.saturating_add(1)).last();
     Told {
         address,
         scheme: of_client("x-forwarded-proto").and_then(scheme),

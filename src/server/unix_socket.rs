@@ -61,10 +61,7 @@ pub(super) fn check(socket: &UnixSocket) -> io::Result<()> {
 /// # Errors
 ///
 /// As [`check`], and what bind(2), chown(2), chmod(2) and listen(2) say.
-pub(super) fn listen(
-    socket: &UnixSocket,
-    count: usize,
-) -> io::Result<(Vec<OwnedFd>, SocketFile)> {
+pub(super) fn listen(socket: &UnixSocket, count: usize) -> io::Result<(Vec<OwnedFd>, SocketFile)> {
     let UnixSocket { path, mode, owner } = socket;
     if look(path)? == Found::Stale {
         fs::remove_file(path)?;

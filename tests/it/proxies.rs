@@ -340,8 +340,7 @@ fn the_access_log_names_the_client() {
     assert!(server.wait().success());
     let text = std::fs::read_to_string(&log).unwrap();
     let addresses: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    let expected =
-        ["192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.1", "192.0.2.4", "127.0.0.1"];
+    let expected = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.1", "192.0.2.4", "127.0.0.1"];
     assert_eq!(addresses, expected, "{text}");
 }
 

@@ -56,8 +56,12 @@ fn flags_for_all_addresses_go_before_the_file() {
     socket.proxy_protocol = On;
     assert_eq!(binds(&folder, &words, file).unwrap(), [tcp("0.0.0.0:80", On), socket]);
     assert_eq!(binds(&folder, &["--proxy-protocol"], "").unwrap(), [tcp("127.0.0.1:8000", On)]);
-    let off = binds(&folder, &["--proxy-protocol=off"], "[[bind]]\naddress = \"80\"\n\
-                     proxy_protocol = true");
+    let off = binds(
+        &folder,
+        &["--proxy-protocol=off"],
+        "[[bind]]\naddress = \"80\"\n\
+                     proxy_protocol = true",
+    );
     assert_eq!(off.unwrap(), [tcp("0.0.0.0:80", Off)]);
 }
 
@@ -82,11 +86,7 @@ fn mistakes() {
             "",
             format!("--bind: there is no directory \"{root}/b\": make it or correct the path"),
         ),
-        (
-            &["-b", "unix:."],
-            "",
-            format!("--bind: \"{root}\" is a directory: name a file in it"),
-        ),
+        (&["-b", "unix:."], "", format!("--bind: \"{root}\" is a directory: name a file in it")),
         (
             &["-b", &format!("unix:/{long}")],
             "",
@@ -98,7 +98,8 @@ fn mistakes() {
         (
             &["--socket-mode", "600"],
             "",
-            "--socket-mode: no address is a unix socket: remove it, or bind to unix:PATH".to_owned(),
+            "--socket-mode: no address is a unix socket: remove it, or bind to unix:PATH"
+                .to_owned(),
         ),
         (
             &["--socket-owner", "0", "-b", "80"],

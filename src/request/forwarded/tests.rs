@@ -315,8 +315,20 @@ fn random_lists_are_read_as_the_twin_reads_them() {
 fn what_a_stranger_has_put_before_changes_nothing() {
     let mut random = random();
     let pieces = [
-        "\"", "\\", ",", ";", "=", " ", "for", "proto=https", "for=198.51.100.9", "host=evil",
-        "for=\"198.51.100.9", "x", "\t", "10.0.0.2",
+        "\"",
+        "\\",
+        ",",
+        ";",
+        "=",
+        " ",
+        "for",
+        "proto=https",
+        "for=198.51.100.9",
+        "host=evil",
+        "for=\"198.51.100.9",
+        "x",
+        "\t",
+        "10.0.0.2",
     ];
     let words = [
         ("X-Forwarded-For", "192.0.2.1"),
