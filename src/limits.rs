@@ -76,6 +76,11 @@ pub const EXIT_HANDLERS_TIME_MAX: Duration = Duration::from_secs(5);
 pub const LANES_MAX: usize = 256;
 /// Connections waiting to be accepted, for each listener. The kernel caps it at net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
+/// The start waits at most this long for an address on which somebody listens. Over it the start is
+/// refused. gunicorn waits 5 s.
+pub const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Pause between two tries meanwhile.
+pub const ADDRESS_PAUSE: Duration = Duration::from_millis(20);
 /// Open connections of one lane. At it the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
 /// Submission entries of a lane's ring. A full queue is flushed to the kernel, nothing is lost.

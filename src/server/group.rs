@@ -4,16 +4,21 @@
 //! connection of it begins with, and nothing of connections.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::Instant;
 
 use crate::config::Bind;
 use crate::config::BindAddress;
 use crate::config::ProxyProtocol;
 use crate::config::UnixSocket;
 use crate::connection::ProxyHeader;
+use crate::limits::ADDRESS_PAUSE;
+use crate::limits::ADDRESS_WAIT_MAX;
 use crate::server::listener;
 use crate::server::listener::Bound;
 use crate::server::startup::StartupError;
@@ -46,17 +51,21 @@ pub(super) struct Listeners {
 }
 
 impl Group {
-    /// Binds what can be bound before anybody may connect.
+    /// Binds what can be bound before anybody may connect. Waits a little where somebody listens:
+    /// of a server that was killed, the kernel ends the polls of its rings, and with them its
+    /// listeners, some time after the process is gone.
     pub(super) fn bind(bind: &Bind, lanes: usize) -> Result<Self, StartupError> {
-        let sockets = match &bind.address {
-            BindAddress::Tcp(address) => listener::bind(*address, lanes).map(Sockets::Tcp),
-            BindAddress::Unix(socket) => {
-                unix_socket::check(socket).map(|()| Sockets::Unix(socket.clone()))
+        let until = Instant::now() + ADDRESS_WAIT_MAX;
+        loop {
+            match open(&bind.address, lanes) {
+                Ok(sockets) => return Ok(Self { bind: bind.clone(), sockets }),
+                Err(error)
+                    if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until =>
+                {
+                    thread::sleep(ADDRESS_PAUSE);
+                }
+                Err(error) => return Err(StartupError::Bind(bind.address.clone(), error)),
             }
-        };
-        match sockets {
-            Ok(sockets) => Ok(Self { bind: bind.clone(), sockets }),
-            Err(error) => Err(StartupError::Bind(bind.address.clone(), error)),
         }
     }
 
@@ -65,8 +74,7 @@ impl Group {
         let Self { bind, sockets } = self;
         let listening = match sockets {
             Sockets::Tcp(bound) => {
-                let listening: std::io::Result<Vec<_>> =
-                    bound.into_iter().map(Bound::listen).collect();
+                let listening: io::Result<Vec<_>> = bound.into_iter().map(Bound::listen).collect();
                 listening.map(|descriptors| (descriptors, None))
             }
             Sockets::Unix(socket) => unix_socket::listen(&socket, lanes)
@@ -80,6 +88,15 @@ impl Group {
         };
         let listening = |fd| Listening { fd, proxy_header };
         Ok(Listeners { of_lanes: descriptors.into_iter().map(listening).collect(), file })
+    }
+}
+
+fn open(address: &BindAddress, lanes: usize) -> io::Result<Sockets> {
+    match address {
+        BindAddress::Tcp(address) => listener::bind(*address, lanes).map(Sockets::Tcp),
+        BindAddress::Unix(socket) => {
+            unix_socket::check(socket).map(|()| Sockets::Unix(socket.clone()))
+        }
     }
 }
 
