@@ -503,23 +503,6 @@ app = "app:shop"
                 "2: bind: \"unix:\" has no path: write one, such as unix:/run/corelane.sock",
             ),
             (
-                "[[bind]]\nproxy_protocol = true",
-                "1: [[bind]] has no address: add address = \"127.0.0.1:8000\"",
-            ),
-            (
-                "bind = [\n{ adress = \"80\" }]",
-                "2: unknown key \"adress\" in [[bind]]: did you mean \"address\"?",
-            ),
-            (
-                "[[bind]]\naddress = \"80\"\nmode = \"999\"",
-                "3: mode: \"999\" is no mode of a file: write three octal digits, such as 660",
-            ),
-            (
-                "forwarded_allow_ips = [\"::1\",\n\"10.0.0.1/8\"]",
-                "2: forwarded_allow_ips: \"10.0.0.1/8\" is no network: write 10.0.0.0/8, or \
-                 10.0.0.1 for this one address",
-            ),
-            (
                 "lanes = 0",
                 "1: lanes: \"0\" is not a number of lanes: write a number from 1 to 256, or auto",
             ),
@@ -567,6 +550,31 @@ app = "app:shop"
                 "[[site]]\n[[site.route]]\npath = \"/\"\napp = \"a\"\nfiles = \".\"",
                 "4: app: stands beside \"files\": keep one of the two, or write fallback = \
                  \"app:NAME\" for files first",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_addresses() {
+        for (text, expected) in [
+            (
+                "[[bind]]\nproxy_protocol = true",
+                "1: [[bind]] has no address: add address = \"127.0.0.1:8000\"",
+            ),
+            (
+                "bind = [\n{ adress = \"80\" }]",
+                "2: unknown key \"adress\" in [[bind]]: did you mean \"address\"?",
+            ),
+            (
+                "[[bind]]\naddress = \"80\"\nmode = \"999\"",
+                "3: mode: \"999\" is no mode of a file: write three octal digits, such as 660",
+            ),
+            (
+                "forwarded_allow_ips = [\"::1\",\n\"10.0.0.1/8\"]",
+                "2: forwarded_allow_ips: \"10.0.0.1/8\" is no network: write 10.0.0.0/8, or \
+                 10.0.0.1 for this one address",
             ),
         ] {
             assert_eq!(parse(text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");

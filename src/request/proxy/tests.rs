@@ -47,7 +47,7 @@ fn slow_binary(bytes: &[u8]) -> Parsed {
     if bytes[12] % 16 > 1 {
         return Parsed::Refused(Refusal::Command);
     }
-    let is_local = bytes[12] % 16 == 0;
+    let is_local = bytes[12] == 0x20;
     let wanted = match bytes[13] {
         _ if is_local => 0,
         0 => 0,
