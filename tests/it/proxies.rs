@@ -327,20 +327,20 @@ fn the_access_log_names_the_client() {
     ]);
     let mut client = server.connect();
     let from = |last: u8| format!("Host: a\r\nX-Forwarded-For: 192.0.2.{last}\r\n");
+    client.send("GET /static/none HTTP/1.1\r\nHost: a\r\n\r\n").response();
     for (path, last) in [("/static/a.txt", 1), ("/static/large.bin", 2), ("/hello", 3)] {
         client.send(format!("GET {path} HTTP/1.1\r\n{}\r\n", from(last))).response();
     }
-    client.send("GET /static/none HTTP/1.1\r\nHost: a\r\n\r\n").response();
     let mut too_large = server.connect();
     let length = "Content-Length: 11\r\n";
     too_large.send(format!("POST /echo HTTP/1.1\r\n{}{length}\r\n", from(4))).response();
-    // Of a head that is refused nothing is believed.
+    // Of a head that is refused nothing is believed, and nothing of the one before.
     client.send(format!("G@T / HTTP/1.1\r\n{}\r\n", from(5))).response();
     server.signal(Signal::TERM);
     assert!(server.wait().success());
     let text = std::fs::read_to_string(&log).unwrap();
     let addresses: Vec<&str> = text.lines().map(|line| line.split(' ').next().unwrap()).collect();
-    let expected = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "127.0.0.1", "192.0.2.4", "127.0.0.1"];
+    let expected = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "127.0.0.1"];
     assert_eq!(addresses, expected, "{text}");
 }
 

@@ -10,6 +10,8 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::time::Instant;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -98,8 +100,11 @@ fn requests_are_answered_over_a_unix_socket() {
         assert!(refused.starts_with(b"HTTP/1.1 400 "), "{}", refused.escape_ascii());
         // TCP beside it is as ever.
         assert_eq!(server.get("/static/a.txt").text(), "text");
+        let start = Instant::now();
         server.signal(Signal::TERM);
         assert!(server.wait().success());
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(20), "{io}: a lane waits for nobody: {waited:?}");
         assert!(!path.exists(), "the file ends with the server");
         let text = std::fs::read_to_string(&log).unwrap();
         assert!(text.starts_with("unix: - - ["), "{text}");
