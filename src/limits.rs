@@ -18,6 +18,12 @@ pub const METHOD_BYTES_MAX: usize = 32;
 pub const LEADING_LINES_MAX: usize = 2;
 /// Header fields in one head. Over it: 431. gunicorn's default.
 pub const HEADER_COUNT_MAX: usize = 100;
+/// Bytes of a PROXY header of version 1 (its specification, section 2.1). Over it the connection is
+/// closed.
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
+/// Bytes of a PROXY header of version 2 with its TLVs. Over it the connection is closed. The
+/// largest addresses take 232; nginx takes 4 KiB as well.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 /// Bytes of the first read buffer of a connection: most heads fit, and an idle connection owns no
 /// more than this.
 pub const READ_BUFFER_BYTES_MIN: usize = 1536;
@@ -74,6 +80,11 @@ pub const EXIT_HANDLERS_TIME_MAX: Duration = Duration::from_secs(5);
 pub const LANES_MAX: usize = 256;
 /// Connections waiting to be accepted, for each listener. The kernel caps it at net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
+/// The start waits at most this long for an address on which somebody listens. Over it the start is
+/// refused. gunicorn waits 5 s.
+pub const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Pause between two tries meanwhile.
+pub const ADDRESS_PAUSE: Duration = Duration::from_millis(20);
 /// Open connections of one lane. At it those that have been idle for longest make room for new
 /// ones; where none is idle, the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
@@ -199,10 +210,19 @@ pub const PYVENV_CFG_BYTES_MAX: u64 = 64 * 1024;
 pub const OPERATOR_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest request body that an operator may allow. Over it the start is refused.
 pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
+/// Networks of proxies that are believed. Over it the start is refused: each new connection is
+/// compared with all of them. The largest content networks publish some 200.
+pub const PROXY_NETWORKS_MAX: usize = 1024;
+/// Bytes of the path of a unix socket (unix(7): 108 with the NUL behind them).
+pub const UNIX_PATH_BYTES_MAX: usize = 107;
+/// Bytes of /etc/passwd or /etc/group that are looked at for the owner of a socket.
+pub const ACCOUNTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX, "a target must fit into a head");
 const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize, "spans in a head are u16");
 const _: () = assert!(READ_BUFFER_BYTES_MIN <= READ_BUFFER_BYTES_MAX);
+const _: () = assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
+const _: () = assert!(PROXY_HEADER_BYTES_MAX <= READ_BUFFER_BYTES_MAX, "it is read whole");
 const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);

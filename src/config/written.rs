@@ -3,10 +3,12 @@
 //! The values are well formed one by one. Whether they fit together and to the file system is
 //! checked in `settings` and `sites`.
 
+use crate::address::HostTrust;
+use crate::address::Proxy;
+use crate::config::binds::WrittenBind;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::settings::AccessLog;
-use crate::config::settings::Bind;
 use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
@@ -45,7 +47,9 @@ impl<T> Written<T> {
 /// Options of the whole server. None: not written.
 #[derive(Debug, Default)]
 pub(super) struct Options {
-    pub(super) binds: Vec<Written<Bind>>,
+    pub(super) binds: Vec<WrittenBind>,
+    pub(super) proxies: Option<Written<Vec<Proxy>>>,
+    pub(super) forwarded_host: Option<Written<HostTrust>>,
     pub(super) lanes: Option<Written<Lanes>>,
     pub(super) keep_alive: Option<Written<Duration>>,
     pub(super) graceful_timeout: Option<Written<Duration>>,
@@ -62,6 +66,8 @@ impl Options {
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             binds: if self.binds.is_empty() { other.binds } else { self.binds },
+            proxies: self.proxies.or(other.proxies),
+            forwarded_host: self.forwarded_host.or(other.forwarded_host),
             lanes: self.lanes.or(other.lanes),
             keep_alive: self.keep_alive.or(other.keep_alive),
             graceful_timeout: self.graceful_timeout.or(other.graceful_timeout),

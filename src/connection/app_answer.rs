@@ -64,7 +64,7 @@ async fn relay(
     let request = WsgiRequest {
         head: std::mem::take(&mut call.head),
         script_name_bytes: call.script_name_bytes,
-        peer: connection.peer,
+        peer: connection.peer.clone(),
         local: connection.local,
         body,
     };

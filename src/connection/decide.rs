@@ -4,7 +4,6 @@
 //! What can be answered at once is appended to the outbox here; what needs the disk, the socket or
 //! Python comes back as a [`Step`] that owns all it needs.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -12,6 +11,7 @@ use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
+use crate::address::Address;
 use crate::connection::error_page;
 use crate::connection::error_page::Asked;
 use crate::connection::file_answer;
@@ -136,7 +136,7 @@ pub(super) struct Facts {
 pub(super) struct Desk<'connection> {
     pub service: &'connection Service,
     pub out: &'connection mut Vec<u8>,
-    pub peer: SocketAddr,
+    pub peer: Address,
     /// Which request of its connection is decided on, from 1 on.
     pub number: u64,
 }

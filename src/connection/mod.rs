@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `service` | what the lane offers to its connections |
 //! | `clients` | how many connections each client has; pure |
+//! | `proxy_header` | the client that a proxy announces before the first request |
 //! | `read_buffer` | received bytes that are not used yet |
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
@@ -23,15 +24,19 @@ mod file_answer;
 mod lifecycle;
 mod outbox;
 mod pace;
+mod proxy_header;
 mod read_buffer;
 mod record;
 
 pub mod deadline;
 pub mod service;
 
-use std::net::SocketAddr;
+pub use proxy_header::ProxyHeader;
+
 use std::rc::Rc;
 
+use crate::address::Address;
+use crate::address::Standing;
 use crate::clock::Moment;
 use crate::connection::body::Drained;
 use crate::connection::deadline::Waiting;
@@ -53,7 +58,9 @@ use crate::limits::HEAD_TIME_MAX;
 use crate::limits::LINGER_TIME_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
 use crate::limits::SEND_WAIT_MAX;
+use crate::request::Peer;
 use crate::request::Reject;
+use crate::request::forwarded;
 use crate::request::head;
 use crate::request::head::Parsed;
 use crate::request::head::Scan;
@@ -89,8 +96,14 @@ struct Connection {
     input: ReadBuffer,
     scan: Scan,
     outbox: Outbox,
-    peer: SocketAddr,
-    local: SocketAddr,
+    /// The other end: of the socket, or the one that a PROXY header has announced.
+    remote: Address,
+    /// What it is to us.
+    standing: Standing,
+    /// Who asks: the other end, or whom a proxy asks for with the request at hand.
+    peer: Peer,
+    local: Address,
+    proxy_header: ProxyHeader,
     /// When the head that is now arriving must be complete.
     head_due: Option<Moment>,
     /// Requests that have been taken up.
@@ -103,10 +116,14 @@ struct Connection {
 pub fn serve(
     service: Rc<Service>,
     socket: Socket,
-    peer: SocketAddr,
-    local: SocketAddr,
+    remote: Address,
+    local: Address,
+    proxy_header: ProxyHeader,
 ) -> Option<impl Future<Output = ()>> {
-    let open = service.open(peer.ip())?;
+    let standing = service.proxies.standing(remote);
+    // A proxy has the connections of all its clients.
+    let is_client = standing == Standing::Stranger && proxy_header == ProxyHeader::Absent;
+    let open = service.open(remote.ip().filter(|_| is_client))?;
     // Made here, so that the task holds the connection alone and not its parts as well.
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
@@ -116,8 +133,11 @@ pub fn serve(
         input: ReadBuffer::new(),
         scan: Scan::new(),
         outbox: Outbox::default(),
-        peer,
+        remote,
+        standing,
+        peer: remote.into(),
         local,
+        proxy_header,
         head_due: None,
         requests: 0,
     };
@@ -127,12 +147,17 @@ pub fn serve(
         if matches!(ended, Ended::Reset | Ended::TooSlow) {
             connection.socket.reset_on_close();
         }
-        tracing::trace!(%peer, ?ended, "connection ended");
+        tracing::trace!(peer = %connection.remote, ?ended, "connection ended");
     })
 }
 
 impl Connection {
     async fn run(&mut self) -> Ended {
+        if self.proxy_header == ProxyHeader::Expected
+            && let Err(ended) = Box::pin(proxy_header::receive(self)).await
+        {
+            return ended;
+        }
         loop {
             let settled = match self.step(Found::NotAsked) {
                 Step::Read => match self.receive_head().await {
@@ -159,15 +184,21 @@ impl Connection {
             return Step::Read;
         }
         let mut slots = head::header_slots();
-        let request = match head::parse(bytes, &mut slots) {
+        let mut request = match head::parse(bytes, &mut slots) {
             Parsed::Complete(request) => request,
             Parsed::Refused(reject) => return Step::Refuse(reject),
             Parsed::NeedMore => return Step::Read,
         };
         let used = request.head.len();
+        if self.standing == Standing::Proxy {
+            self.peer = forwarded::peer(self.remote, &self.service.proxies, request.headers);
+        }
+        if let Some(host) = &self.peer.host {
+            request.host = host;
+        }
         let out = &mut self.outbox.bytes;
         let number = self.requests + 1;
-        let mut desk = Desk { service: &self.service, out, peer: self.peer, number };
+        let mut desk = Desk { service: &self.service, out, peer: self.peer.address, number };
         let step = desk.decide(&request, found);
         if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
             self.input.consume(used);
@@ -301,6 +332,9 @@ impl Connection {
     /// Brings the connection from a complete answer to the next request, or to its end.
     async fn settle(&mut self, settled: Result<Settlement, Ended>) -> Result<(), Ended> {
         let Settlement { next, unread } = settled?;
+        if self.standing == Standing::Proxy {
+            self.peer = self.remote.into(); // until the next request says whose it is
+        }
         match next {
             Next::Keep if self.outbox.bytes.len() < SEND_BUFFER_BYTES_MAX => Ok(()),
             Next::Keep => self.flush().await,
@@ -351,7 +385,7 @@ impl Connection {
 
     /// Refuses the request that is at hand. What follows on this connection cannot be trusted.
     fn refuse(&mut self, reject: Reject, asked: Asked) -> Settlement {
-        tracing::debug!(peer = %self.peer, reason = reject.reason(), "request refused");
+        tracing::debug!(peer = %self.peer.address, reason = reject.reason(), "request refused");
         self.close_with_page(Head::new(reject.status()), asked)
     }
 
@@ -360,7 +394,7 @@ impl Connection {
         let status = head.status();
         let out = &mut self.outbox.bytes;
         let bytes = error_page::encode(&self.service, out, head, asked, ConnectionField::Close);
-        record::log_refusal(&self.service, self.peer, status, bytes);
+        record::log_refusal(&self.service, self.peer.address, status, bytes);
         Settlement { next: Next::Close, unread: Unread::Unknown }
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
+use crate::address::Proxies;
 use crate::clock;
 use crate::clock::Moment;
 use crate::connection::clients::Client;
@@ -54,6 +55,8 @@ pub struct Service {
     pub connections_per_client_max: Option<usize>,
     /// Bytes that all connections may hold together while they wait for their peers.
     pub memory_bytes_max: usize,
+    /// Who is believed when it speaks for others.
+    pub proxies: Proxies,
     /// The state that changes.
     pub state: State,
 }
@@ -99,16 +102,18 @@ pub struct Open {
 }
 
 impl Service {
-    /// Counts one more open connection, unless its peer has as many as one client may.
+    /// Counts one more open connection, unless its client has as many as one may. None: whoever
+    /// has it is not counted.
     #[must_use]
-    pub fn open(self: &Rc<Self>, peer: IpAddr) -> Option<Open> {
-        let client = self.connections_per_client_max.and_then(|_| Client::at(peer));
+    pub fn open(self: &Rc<Self>, client: Option<IpAddr>) -> Option<Open> {
+        let address = client;
+        let client = self.connections_per_client_max.and(client).and_then(Client::at);
         if let (Some(client), Some(connections_max)) = (client, self.connections_per_client_max)
             && self.state.clients.enter(client, connections_max) == Entrance::Refused
         {
             if self.notices(Shortage::PlacesOfClient) {
                 tracing::warn!(
-                    %peer,
+                    ?address,
                     "a client has as many connections as limit_connections_per_client permits in a \
                      lane: further ones are closed at once"
                 );
@@ -236,6 +241,7 @@ mod tests {
                 connections_max: CONNECTIONS_PER_LANE_MAX,
                 connections_per_client_max: None,
                 memory_bytes_max: CONNECTION_MEMORY_BYTES_MAX,
+                proxies: Proxies::default(),
                 state: State::default(),
             };
             adjust(&mut service);
@@ -249,20 +255,20 @@ mod tests {
             bare.connections_per_client_max = Some(2);
         });
         let stranger: IpAddr = "192.0.2.1".parse().unwrap();
-        let one = service.open(stranger).expect("the first");
-        let two = service.open(stranger).expect("the second");
-        assert!(service.open(stranger).is_none(), "no third");
+        let one = service.open(Some(stranger)).expect("the first");
+        let two = service.open(Some(stranger)).expect("the second");
+        assert!(service.open(Some(stranger)).is_none(), "no third");
         let own: Vec<Open> =
-            (0..9).filter_map(|_| service.open("127.0.0.1".parse().unwrap())).collect();
-        let other = service.open("192.0.2.2".parse().unwrap());
+            (0..9).filter_map(|_| service.open(Some("127.0.0.1".parse().unwrap()))).collect();
+        let other = service.open(Some("192.0.2.2".parse().unwrap()));
         assert_eq!((service.open_count(), own.len(), other.is_some()), (12, 9, true));
         drop(one);
-        let three = service.open(stranger);
-        assert!(three.is_some() && service.open(stranger).is_none(), "a place is used again");
+        let three = service.open(Some(stranger));
+        assert!(three.is_some() && service.open(Some(stranger)).is_none(), "a place is used again");
         drop((two, three, own, other));
         assert_eq!(service.open_count(), 0);
         let boundless = Service::bare(Io::Epoll);
-        let open = (0..9).filter_map(|_| boundless.open(stranger)).collect::<Vec<_>>();
+        let open = (0..9).filter_map(|_| boundless.open(Some(stranger))).collect::<Vec<_>>();
         assert_eq!(open.len(), 9);
     }
 

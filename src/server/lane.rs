@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,10 +10,12 @@ use core_affinity::CoreId;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
+use crate::address::Address;
 use crate::config::App;
 use crate::config::Io as IoChoice;
 use crate::config::Settings;
 use crate::connection;
+use crate::connection::ProxyHeader;
 use crate::connection::deadline::Deadlines;
 use crate::connection::service::Service;
 use crate::connection::service::Shortage;
@@ -31,6 +32,7 @@ use crate::python::AppSpec;
 use crate::python::Gateway;
 use crate::python::Place;
 use crate::route::Router;
+use crate::server::group::Listening;
 use crate::server::scheduling;
 use crate::server::startup::StartupError;
 use crate::static_files::FileCache;
@@ -62,7 +64,7 @@ pub(super) struct Plan {
     pub access_log: AccessLog,
     pub commands: watch::Receiver<Command>,
     /// Filled by the server before it says [`Command::Serve`].
-    pub listeners: std::sync::mpsc::Receiver<Vec<OwnedFd>>,
+    pub listeners: std::sync::mpsc::Receiver<Vec<Listening>>,
 }
 
 /// A lane that is ready to serve.
@@ -125,6 +127,7 @@ impl Lane {
             connections_max: CONNECTIONS_PER_LANE_MAX,
             connections_per_client_max: settings.connections_per_client_max,
             memory_bytes_max: CONNECTION_MEMORY_BYTES_MAX,
+            proxies: settings.proxies.clone(),
             state: State::default(),
         });
         let served = runtime.block_on(serve(&service, &mut commands, &listeners));
@@ -175,7 +178,7 @@ fn start_runtime(choice: IoChoice, lane: usize) -> Result<Runtime, StartupError>
 async fn serve(
     service: &Rc<Service>,
     commands: &mut watch::Receiver<Command>,
-    listeners: &std::sync::mpsc::Receiver<Vec<OwnedFd>>,
+    listeners: &std::sync::mpsc::Receiver<Vec<Listening>>,
 ) -> io::Result<()> {
     // A server that failed to start elsewhere drops its end without a command. A lane that is late
     // may see Drain first, as only the last command stays: it takes what is in the queue, and ends.
@@ -183,9 +186,9 @@ async fn serve(
         return Ok(());
     }
     let mut accepting = Vec::new();
-    for fd in listeners.try_recv().unwrap_or_default() {
+    for Listening { fd, proxy_header } in listeners.try_recv().unwrap_or_default() {
         let listener = Listener::new(service.io, fd)?;
-        let task = accept(Rc::clone(service), listener, commands.clone());
+        let task = accept(Rc::clone(service), listener, proxy_header, commands.clone());
         accepting.push(tokio::task::spawn_local(task));
     }
     let sweep = Rc::clone(&service.deadlines).sweep(service.memory_bytes_max);
@@ -215,7 +218,16 @@ async fn serve(
 
 /// Accepts until the lane drains, then takes what is left in the queue: those clients were told
 /// that they are connected. Leaves them when the lane is cut.
-async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::Receiver<Command>) {
+async fn accept(
+    service: Rc<Service>,
+    listener: Listener,
+    proxy_header: ProxyHeader,
+    mut commands: watch::Receiver<Command>,
+) {
+    let batch_max = match listener.local() {
+        Address::Ip(_) => ACCEPT_BATCH_MAX,
+        Address::Unix => 1, // the queue is that of all lanes
+    };
     let mut batch = 0;
     loop {
         let draining = match *commands.borrow() {
@@ -232,15 +244,16 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
         let waited = match listener.accept_now() {
             Ok((socket, peer)) => {
                 let local = listener.local();
-                let connection = connection::serve(Rc::clone(&service), socket, peer, local);
+                let own = Rc::clone(&service);
+                let connection = connection::serve(own, socket, peer, local, proxy_header);
                 if let Some(connection) = connection {
                     tokio::task::spawn_local(connection);
                 }
                 batch += 1;
-                if batch < ACCEPT_BATCH_MAX {
+                if batch < batch_max {
                     continue;
                 }
-                listener.give_way().await
+                give_way(&listener, &mut commands).await
             }
             Err(error) if would_block(error.kind()) && draining => return,
             Err(error) if would_block(error.kind()) => {
@@ -254,7 +267,7 @@ async fn accept(service: Rc<Service>, listener: Listener, mut commands: watch::R
                 if batch < ACCEPT_BATCH_MAX {
                     continue;
                 }
-                listener.give_way().await
+                give_way(&listener, &mut commands).await
             }
             Err(error) => {
                 if service.notices(Shortage::Descriptors) {
@@ -315,6 +328,15 @@ async fn pause_after(listener: &Listener, error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
+/// A turn for the other tasks of the lane. Another lane may take the connections of a queue that
+/// they share meanwhile, so this does not wait for the next one when the lane is told to end.
+async fn give_way(listener: &Listener, commands: &mut watch::Receiver<Command>) -> io::Result<()> {
+    tokio::select! {
+        waited = listener.give_way() => waited,
+        _ = commands.changed() => Ok(()),
+    }
+}
+
 /// Errors that accept(2) passes on from a connection that died in the queue.
 fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(
@@ -351,7 +373,7 @@ mod tests {
     use crate::server::listener;
 
     /// Serves on `listening`, told `commands` one after the other before the lane looks.
-    fn serve_told(runtime: &Runtime, commands: &[Command], listening: Vec<OwnedFd>) {
+    fn serve_told(runtime: &Runtime, commands: &[Command], listening: Vec<Listening>) {
         let (say, mut hear) = watch::channel(Command::Prepare);
         for command in commands {
             say.send_replace(command.clone());
@@ -394,6 +416,7 @@ mod tests {
                         client
                     })
                     .collect();
+                let listening = Listening { fd: listening, proxy_header: ProxyHeader::Absent };
                 serve_told(&runtime, &[Command::Serve, Command::Drain], vec![listening]);
                 for client in &mut clients {
                     let mut answer = Vec::new();
@@ -414,7 +437,9 @@ mod tests {
             let address = bound.address();
             let (say, mut hear) = watch::channel(Command::Serve);
             let (hand, handed) = std::sync::mpsc::channel();
-            hand.send(vec![bound.listen().unwrap()]).unwrap();
+            let listening =
+                Listening { fd: bound.listen().unwrap(), proxy_header: ProxyHeader::Absent };
+            hand.send(vec![listening]).unwrap();
             let clients = clients.clone();
             runtime.block_on(async {
                 let service = Service::bare_with(runtime.io(), &adjust);
@@ -542,7 +567,9 @@ mod tests {
             let _client = TcpStream::connect(address).unwrap();
             let (socket, peer) = listener.accept_now().unwrap();
             let service = Service::bare(Io::Epoll);
-            let connection = connection::serve(Rc::clone(&service), socket, peer, address);
+            let local = listener.local();
+            let own = Rc::clone(&service);
+            let connection = connection::serve(own, socket, peer, local, ProxyHeader::Absent);
             assert!(connection.is_some());
             assert_eq!(service.open_count(), 1);
             drop(connection);

@@ -23,15 +23,18 @@ use io_uring::opcode;
 use io_uring::types;
 use rustix::event::PollFd;
 use rustix::event::PollFlags;
+use rustix::net::AddressFamily;
 use rustix::net::RecvFlags;
 use rustix::net::SendAncillaryBuffer;
 use rustix::net::SendFlags;
 use rustix::net::Shutdown;
+use rustix::net::SocketAddrAny;
 use rustix::net::SocketFlags;
 use rustix::time::Timespec;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::address::Address;
 use crate::uring::Io;
 use crate::uring::operation::fill;
 use crate::uring::operation::submit;
@@ -308,10 +311,11 @@ impl Ending {
     }
 }
 
-/// One listening socket of one lane, non-blocking.
+/// One listening socket of one lane, non-blocking. A unix socket is one for all lanes, each of
+/// which has a descriptor of its own for it.
 pub struct Listener {
     inner: ListenerInner,
-    local: SocketAddr,
+    local: Address,
 }
 
 enum ListenerInner {
@@ -326,7 +330,7 @@ impl Listener {
     ///
     /// getsockname(2), or epoll_ctl(2) on epoll.
     pub fn new(io: Io, fd: OwnedFd) -> io::Result<Self> {
-        let local = SocketAddr::try_from(rustix::net::getsockname(&fd)?)?;
+        let local = address(rustix::net::getsockname(&fd)?)?;
         let inner = match io {
             Io::Ring => ListenerInner::Ring(Rc::new(fd)),
             Io::Epoll => ListenerInner::Epoll(watch(fd)?),
@@ -336,7 +340,7 @@ impl Listener {
 
     /// The address that it is bound to.
     #[must_use]
-    pub const fn local(&self) -> SocketAddr {
+    pub const fn local(&self) -> Address {
         self.local
     }
 
@@ -383,7 +387,7 @@ impl Listener {
     ///
     /// `WouldBlock` when the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM when resources are
     /// short; ECONNABORTED and other errors of that one connection (accept(2)).
-    pub fn accept_now(&self) -> io::Result<(Socket, SocketAddr)> {
+    pub fn accept_now(&self) -> io::Result<(Socket, Address)> {
         let (fd, flags) = match &self.inner {
             ListenerInner::Ring(fd) => (fd.as_fd(), SocketFlags::CLOEXEC),
             ListenerInner::Epoll(fd) => {
@@ -391,14 +395,18 @@ impl Listener {
             }
         };
         let (accepted, peer) = rustix::net::acceptfrom_with(fd, flags)?;
-        let peer = peer.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        let peer = match (self.local, peer) {
+            (Address::Unix, _) => Address::Unix,
+            (Address::Ip(_), Some(peer)) => address(peer)?,
+            (Address::Ip(_), None) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
         let inner = match &self.inner {
             ListenerInner::Ring(_) => {
                 Inner::Ring { fd: Rc::new(accepted), mode: Cell::new(Mode::Blocking) }
             }
             ListenerInner::Epoll(_) => Inner::Epoll { fd: Rc::new(watch(accepted)?) },
         };
-        Ok((Socket { inner }, SocketAddr::try_from(peer)?))
+        Ok((Socket { inner }, peer))
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -411,7 +419,8 @@ impl Listener {
 
 impl Drop for Listener {
     /// Ends the listening itself. The poll of a [`Listener::readable`] that was dropped holds the
-    /// descriptor open until the next connection comes, and that one would be nobody's.
+    /// descriptor open until the next connection comes, and that one would be nobody's. On a unix
+    /// socket it ends for all lanes; they still get what is in the queue.
     fn drop(&mut self) {
         shut_down(self.fd(), End::Receiving);
     }
@@ -421,6 +430,13 @@ impl Drop for Listener {
 #[must_use]
 pub fn would_block(error: io::ErrorKind) -> bool {
     error == io::ErrorKind::WouldBlock
+}
+
+fn address(any: SocketAddrAny) -> io::Result<Address> {
+    match any.address_family() {
+        AddressFamily::UNIX => Ok(Address::Unix),
+        _ => Ok(Address::Ip(SocketAddr::try_from(any)?)),
+    }
 }
 
 fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
