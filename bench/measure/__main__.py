@@ -17,7 +17,9 @@ TEXT = """examples:
   scripts/bench --quick                the bars of the design in about 3 minutes
   scripts/bench file-13b nginx         one pair
   scripts/bench wsgi-hello             one scenario with all its peers
+  scripts/bench --only wsgi-hello,flask-hello    these, in a folder of their own in bench/runs
   scripts/bench --list                 what there is
+  scripts/bench --publish RUN RUN      the tables of README and docs; of a scenario the last run counts
 """
 
 
@@ -31,7 +33,7 @@ def main():
     chosen = choose(everything, options)
     turns_each, rounds, seconds = (3, 1, 2) if options.quick else (3, 2, 2)
     seconds = options.seconds or seconds
-    folder = report.new_folder(whole=not (options.quick or options.scenario or options.peer))
+    folder = report.new_folder(kept=not (options.quick or options.scenario))
     table = Table(folder)
     with tempfile.TemporaryDirectory(prefix="corelane-bench-") as scratch:
         scratch = pathlib.Path(scratch)
@@ -59,11 +61,12 @@ def arguments():
     )
     parser.add_argument("scenario", nargs="?", help="one scenario, by name (see --list)")
     parser.add_argument("peer", nargs="?", help="one peer of it")
+    parser.add_argument("--only", metavar="A,B", help="several scenarios, by name")
     parser.add_argument("--quick", action="store_true", help="the bars of the design, in about 3 minutes")
     parser.add_argument("--rounds", type=int, help="how often both servers are started anew")
     parser.add_argument("--seconds", type=int, help="of load in a turn")
     parser.add_argument("--list", action="store_true", help="scenarios and peers")
-    parser.add_argument("--publish", metavar="RUN", help="put a run's table into README and docs")
+    parser.add_argument("--publish", metavar="RUN", nargs="+", help="put runs into README and docs")
     return parser.parse_args()
 
 
@@ -74,11 +77,13 @@ def list_all(everything):
 
 def choose(everything, options):
     """The scenarios to run, each with the peers to run it with."""
-    if options.scenario and options.scenario not in everything:
-        raise SystemExit(f"no scenario {options.scenario!r}; there are: {', '.join(everything)}")
+    names = options.only.split(",") if options.only else [options.scenario or ""]
+    for name in filter(None, names):
+        if name not in everything:
+            raise SystemExit(f"no scenario {name!r}; there are: {', '.join(everything)}")
     if options.peer and options.peer not in peers.names():
         raise SystemExit(f"no peer {options.peer!r}; there are: {', '.join(peers.names())}")
-    chosen = [one for one in everything.values() if options.scenario in (None, one.name)]
+    chosen = [one for one in everything.values() if names == [""] or one.name in names]
     if options.quick and not options.scenario:
         chosen = [one.quickly() for one in chosen if one.quick]
     if options.peer:

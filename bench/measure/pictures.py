@@ -111,8 +111,8 @@ def draw_lines(file, scenarios, rows, measure, across, upward):
 
 
 def medians(scenario, server, rows, measure):
-    own = [row for row in rows if row.scenario == scenario.name and row.server == server and not row.void]
-    at = sorted({row.at for row in own})
+    own = [row for row in rows if row.scenario == scenario.name and row.server == server]
+    at = sorted({row.at for row in own} - {row.at for row in own if row.void})
     points = {x: report.median(getattr(row, measure) for row in own if row.at == x) for x in at}
     return {x: y for x, y in points.items() if y is not None}
 

@@ -111,12 +111,12 @@ def figure(value):
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def new_folder(whole):
-    """Where the run goes: a folder of its own for a whole run, the same one again for partial ones."""
+def new_folder(kept):
+    """Where the run goes: a folder of its own, or the same one again for a run that is just a look."""
     name = f"{datetime.date.today().isoformat()}-{platform.release()}"
-    folder = RUNS / (name if whole else "partial")
+    folder = RUNS / (name if kept else "partial")
     number = 2
-    while whole and folder.exists():
+    while kept and folder.exists():
         folder = RUNS / f"{name}-{number}"
         number += 1
     folder.mkdir(parents=True, exist_ok=True)

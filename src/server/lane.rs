@@ -30,6 +30,7 @@ use crate::python::Gateway;
 use crate::python::Place;
 use crate::route::Router;
 use crate::server::group::Listening;
+use crate::server::scheduling;
 use crate::server::startup::StartupError;
 use crate::static_files::FileCache;
 use crate::static_files::Files;
@@ -80,6 +81,11 @@ impl Lane {
             tracing::warn!(lane = plan.index, cpu = core.id, "could not pin the lane to its CPU");
         }
         let runtime = start_runtime(plan.settings.io, plan.index)?;
+        if plan.settings.apps.iter().any(|app| app.threads > 0)
+            && let Err(error) = scheduling::take_turns()
+        {
+            tracing::debug!(lane = plan.index, %error, "the lane's threads keep their scheduling");
+        }
         let mut files = Vec::with_capacity(plan.settings.files.len());
         for folder in &plan.settings.files {
             let opened = Files::open(&folder.root, folder.cache_control.clone());

@@ -9,6 +9,7 @@ mod exit;
 mod group;
 mod lane;
 pub mod listener;
+mod scheduling;
 mod signals;
 pub mod startup;
 mod unix_socket;

@@ -44,6 +44,41 @@ fn each_lane_is_a_pinned_thread_with_a_listener_of_its_own() {
     assert_eq!(listening.count(), 2, "{table}");
 }
 
+/// The scheduling policy of a thread: field 41 of proc_pid_stat(5).
+fn policy(server: &Server, thread: &str) -> i32 {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let stats =
+        tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    let name = format!("({thread})");
+    let stat = stats.into_iter().find(|stat| stat.contains(&name)).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').nth(41 - 3).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_threads_of_a_core_take_turns_where_there_are_several() {
+    const OTHER: i32 = 0;
+    const BATCH: i32 = 3;
+    let apps = apps();
+    let app = |threads| {
+        Server::start(&[
+            "-w",
+            "1",
+            "--threads",
+            threads,
+            "--chdir",
+            apps.to_str().unwrap(),
+            "plain:app",
+        ])
+    };
+    let beside = app("2");
+    assert_eq!(policy(&beside, "corelane-0"), BATCH);
+    assert_eq!(policy(&beside, "corelane-py-0-0"), BATCH);
+    assert_eq!(policy(&app("0"), "corelane-0"), OTHER);
+    let site = Site::new(&[("a.txt", b"text")]);
+    let files = Server::start(&["-w", "1", "--static", &site.at("/")]);
+    assert_eq!(policy(&files, "corelane-0"), OTHER);
+}
+
 #[test]
 fn without_a_number_there_is_a_lane_for_each_cpu_of_the_affinity_mask() {
     let site = Site::new(&[("a.txt", b"text")]);
