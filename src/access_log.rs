@@ -5,6 +5,7 @@
 //! dropped and counted, and the writer reports the count. It knows nothing of requests or sockets;
 //! it takes an [`Entry`] and gives bytes.
 
+use crate::address::Address;
 use crate::limits::ACCESS_LOG_BUFFER_BYTES;
 use crate::limits::ACCESS_LOG_FIELD_BYTES_MAX;
 use crate::limits::ACCESS_LOG_LINE_BYTES_MAX;
@@ -18,7 +19,6 @@ use jiff::tz::TimeZone;
 use std::fs::File;
 use std::io;
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::thread;
@@ -65,8 +65,9 @@ pub struct Lane {
 /// What one line says. Values from the peer may hold any bytes: they are escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
-    /// The client's address. An IPv4 client of a dual-stack socket is written as IPv4.
-    pub peer: IpAddr,
+    /// The client's address. An IPv4 client of a dual-stack socket is written as IPv4, who comes
+    /// through a unix socket as `unix:`, which is nginx's word for it.
+    pub peer: Address,
     /// Seconds since 1970 at which the answer ended.
     pub unix_seconds: u64,
     /// The method as it came. Empty where no request line could be read: the line says `"-"`.
@@ -227,7 +228,10 @@ impl Drop for Lane {
 /// mod_log_config writes the combined format.
 fn append_line(out: &mut Vec<u8>, entry: &Entry<'_>, time: &str) {
     // Writing to a Vec cannot fail.
-    let _ = write!(out, "{} - - {time} \"", entry.peer.to_canonical());
+    let _ = match entry.peer.ip() {
+        Some(ip) => write!(out, "{ip} - - {time} \""),
+        None => write!(out, "{} - - {time} \"", entry.peer),
+    };
     if entry.method.is_empty() {
         out.push(b'-');
     } else {

@@ -12,6 +12,7 @@
 //! know whom.
 
 pub mod access_log;
+pub mod address;
 pub mod clock;
 pub mod config;
 pub mod connection;

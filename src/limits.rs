@@ -18,6 +18,12 @@ pub const METHOD_BYTES_MAX: usize = 32;
 pub const LEADING_LINES_MAX: usize = 2;
 /// Header fields in one head. Over it: 431. gunicorn's default.
 pub const HEADER_COUNT_MAX: usize = 100;
+/// Bytes of a PROXY header of version 1 (its specification, section 2.1). Over it the connection is
+/// closed.
+pub const PROXY_LINE_BYTES_MAX: usize = 107;
+/// Bytes of a PROXY header of version 2 with its TLVs. Over it the connection is closed. The
+/// largest addresses take 232; nginx takes 4 KiB as well.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
 /// Bytes of the first read buffer of a connection: most heads fit, and an idle connection owns no
 /// more than this.
 pub const READ_BUFFER_BYTES_MIN: usize = 1536;
@@ -47,6 +53,10 @@ pub const DRAIN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A whole head must have come within this after its first byte. Over it: 408. nginx: 60 s.
 pub const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
+/// The slowest pace of a request body, and of an answer to a peer that is slow to read: beside the
+/// longest wait each byte buys so much time. 20 times slower than the slowest modem; Apache's
+/// mod_reqtimeout: 500.
+pub const BYTES_PER_SECOND_MIN: u64 = 512;
 /// Between two reads of a request body. Over it: 408. nginx: 60 s.
 pub const BODY_WAIT_MAX: Duration = Duration::from_secs(30);
 /// Between two requests on a kept connection, unless the operator says otherwise. Over it the
@@ -70,8 +80,30 @@ pub const EXIT_HANDLERS_TIME_MAX: Duration = Duration::from_secs(5);
 pub const LANES_MAX: usize = 256;
 /// Connections waiting to be accepted, for each listener. The kernel caps it at net.core.somaxconn.
 pub const BACKLOG: i32 = 4096;
-/// Open connections of one lane. At it the lane stops accepting until one closes.
+/// The start waits at most this long for an address on which somebody listens. Over it the start is
+/// refused. gunicorn waits 5 s.
+pub const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Pause between two tries meanwhile.
+pub const ADDRESS_PAUSE: Duration = Duration::from_millis(20);
+/// Open connections of one lane. At it those that have been idle for longest make room for new
+/// ones; where none is idle, the lane stops accepting until one closes.
 pub const CONNECTIONS_PER_LANE_MAX: usize = 65_536;
+/// Bytes that the connections of one lane hold together while they wait for their peers: parts of
+/// heads and bodies, answers that are not read. Over it the lane accepts nothing, and those that
+/// hold some and are nearest to their deadline are ended until it is below. So much is 8,000 heads
+/// that stop just before their end, or 2,000 uploads that are slower than the disk.
+pub const CONNECTION_MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes that a connection may hold without being counted there: an idle one has less.
+pub const UNCOUNTED_BYTES_MAX: usize = 2 * READ_BUFFER_BYTES_MIN;
+/// Requests that one connection may carry; the last answer says `Connection: close`. A connection
+/// stays in the lane that accepted it, so those of a proxy that keeps them for ever would never
+/// spread to other lanes. nginx has 1000, to give memory back that it collects for a connection;
+/// corelane collects none, and a new connection costs as much as some ten requests.
+pub const REQUESTS_PER_CONNECTION_MAX: u64 = 100_000;
+/// Open connections of one client in one lane, unless the operator says otherwise: of an IPv4
+/// address, or an IPv6 network of 64 bits. Over it a connection is closed at once. Browsers open 6;
+/// behind the address of a large company or a mobile network are some hundreds of them.
+pub const CONNECTIONS_PER_CLIENT_MAX_DEFAULT: usize = 512;
 /// Submission entries of a lane's ring. A full queue is flushed to the kernel, nothing is lost.
 pub const RING_ENTRIES: u32 = 1024;
 /// Completion entries of a lane's ring. The kernel keeps what overflows.
@@ -82,8 +114,14 @@ pub const SEND_BUFFER_BYTES_MAX: usize = 64 * 1024;
 pub const SPARE_BUFFERS_MAX: usize = 64;
 /// Connections accepted in a row before the lane's other tasks have their turn.
 pub const ACCEPT_BATCH_MAX: usize = 64;
-/// Pause after accept has failed for want of descriptors or memory.
+/// Pause after accept has failed for want of descriptors or memory, or while the lane is full. A
+/// connection that closes ends it.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that are ended at once to make room for others where descriptors or places are
+/// short: those that have been idle for longest. As many as are then accepted in a row.
+pub const IDLE_ENDED_MAX: usize = ACCEPT_BATCH_MAX;
+/// Between two lines of the log on the same shortage. An attack may last for days.
+pub const SHORTAGE_NOTICE_TIME: Duration = Duration::from_secs(10);
 
 // ---- static files ----------------------------------------------------------------------------
 
@@ -172,10 +210,19 @@ pub const PYVENV_CFG_BYTES_MAX: u64 = 64 * 1024;
 pub const OPERATOR_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The largest request body that an operator may allow. Over it the start is refused.
 pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
+/// Networks of proxies that are believed. Over it the start is refused: each new connection is
+/// compared with all of them. The largest content networks publish some 200.
+pub const PROXY_NETWORKS_MAX: usize = 1024;
+/// Bytes of the path of a unix socket (unix(7): 108 with the NUL behind them).
+pub const UNIX_PATH_BYTES_MAX: usize = 107;
+/// Bytes of /etc/passwd or /etc/group that are looked at for the owner of a socket.
+pub const ACCOUNTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX, "a target must fit into a head");
 const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize, "spans in a head are u16");
 const _: () = assert!(READ_BUFFER_BYTES_MIN <= READ_BUFFER_BYTES_MAX);
+const _: () = assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
+const _: () = assert!(PROXY_HEADER_BYTES_MAX <= READ_BUFFER_BYTES_MAX, "it is read whole");
 const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);
@@ -183,4 +230,5 @@ const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must s
 const _: () = assert!(2 * ACCESS_LOG_LINE_BYTES_MAX <= ACCESS_LOG_BUFFER_BYTES);
 const _: () = assert!(BODY_BYTES_MAX_DEFAULT <= OPERATOR_BODY_BYTES_MAX);
 const _: () = assert!(IDLE_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());
+const _: () = assert!(CONNECTIONS_PER_CLIENT_MAX_DEFAULT <= CONNECTIONS_PER_LANE_MAX);
 const _: () = assert!(GRACEFUL_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());

@@ -368,6 +368,13 @@ def file_wrapper(environ, start_response):
     start_response("200 OK", PLAIN)
     return environ["wsgi.file_wrapper"](io.BytesIO(b"from a file"), 4)
 
+def callables(environ, start_response):
+    import gc
+    kind = type(start_response)
+    alike = [it for it in gc.get_objects() if type(it) is kind and it.__name__ == "start_response"]
+    start_response("200 OK", PLAIN)
+    return [str(len(alike)).encode()]
+
 def state(environ, start_response):
     start_response("200 OK", PLAIN)
     shown = {key: value for key, value in STATE.items() if not key.startswith("kept")}
@@ -758,6 +765,7 @@ async fn inline_lane(runtime: &Runtime, folder: &Path) {
     bodies(&client).await;
     odds(&client).await;
     interleaved(&client).await;
+    spare_callables(&client).await;
     gateway.stop(Instant::now() + Duration::from_secs(20));
 }
 
@@ -1079,4 +1087,20 @@ async fn interleaved(client: &Client<'_>) {
     client.await_state("write_ended", |state| state.contains(ended)).await;
     let much = client.fetch("/write_much").await;
     assert_eq!((much.body.len(), much.end), (40 * 50_000 + 3, End::Complete));
+}
+
+/// More calls at once than their callables are kept for.
+async fn spare_callables(client: &Client<'_>) {
+    let count = async || client.fetch("/callables").await.text().parse::<usize>().unwrap();
+    let before = count().await;
+    let calls = 2 * limits::PYTHON_SPARE_CALLABLES_MAX;
+    let replies: Vec<Reply> = (0..calls).map(|_| client.begin("/stream")).collect();
+    let during = count().await;
+    assert!((calls..calls + before + 1).contains(&during), "{during} for {calls} calls");
+    drop(replies);
+    let after = count().await;
+    // Beside the spare ones: what an application has kept.
+    let others = before.min(limits::PYTHON_SPARE_CALLABLES_MAX);
+    let kept = limits::PYTHON_SPARE_CALLABLES_MAX;
+    assert!((kept..=kept + others).contains(&after), "{after} are left of {during}");
 }

@@ -5,6 +5,8 @@
 // What the server uses of them and the targets do not.
 #![allow(dead_code)]
 
+#[path = "../../src/address/mod.rs"]
+pub mod address;
 #[path = "../../src/limits.rs"]
 pub mod limits;
 #[path = "../../src/request/mod.rs"]

@@ -2,7 +2,6 @@
 
 use super::*;
 use std::fs;
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -11,7 +10,7 @@ const NOVEMBER: u64 = 1_795_237_975; // 2026-11-21 05:12:55 UTC
 
 fn entry() -> Entry<'static> {
     Entry {
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        peer: "127.0.0.1:4711".parse().unwrap(),
         unix_seconds: NOVEMBER,
         method: b"GET",
         raw_target: b"/a?b=c",
@@ -55,10 +54,12 @@ fn what_is_not_there_is_a_dash() {
 
 #[test]
 fn an_ipv4_client_of_a_dual_stack_socket_is_ipv4() {
-    let mapped = Entry { peer: Ipv4Addr::new(10, 1, 2, 3).to_ipv6_mapped().into(), ..entry() };
+    let mapped = Entry { peer: "[::ffff:10.1.2.3]:5".parse().unwrap(), ..entry() };
     assert!(text(&mapped).starts_with("10.1.2.3 - - "));
-    let ipv6 = Entry { peer: "2001:db8::1".parse().unwrap(), ..entry() };
+    let ipv6 = Entry { peer: "[2001:db8::1]:5".parse().unwrap(), ..entry() };
     assert!(text(&ipv6).starts_with("2001:db8::1 - - "));
+    let unix = Entry { peer: Address::Unix, ..entry() };
+    assert!(text(&unix).starts_with("unix: - - ["));
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn a_value_over_its_bound_is_cut_and_the_longest_line_keeps_its_bound() {
 
     let long = [1_u8; ACCESS_LOG_BUFFER_BYTES];
     let worst = Entry {
-        peer: "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap(),
+        peer: "[2001:db8:1111:2222:3333:4444:5555:6666]:5".parse().unwrap(),
         method: &long,
         raw_target: &long,
         body_bytes_sent: u64::MAX,

@@ -57,8 +57,8 @@ pub struct Arguments {
     #[arg(long, value_name = "DIR", help_heading = "What to serve")]
     pub(super) venv: Option<String>,
 
-    /// Listen here: HOST:PORT, [::]:PORT, or PORT for every IPv4 address; repeatable [default:
-    /// 127.0.0.1:8000]
+    /// Listen here: HOST:PORT, [::]:PORT, PORT for every IPv4 address, or unix:PATH; repeatable
+    /// [default: 127.0.0.1:8000]
     #[arg(short, long, value_name = "ADDRESS", help_heading = "Where and how")]
     pub(super) bind: Vec<String>,
 
@@ -74,6 +74,41 @@ pub struct Arguments {
     #[arg(long, value_name = "KIND", help_heading = "Where and how")]
     pub(super) io: Option<String>,
 
+    /// The permissions of unix sockets: three octal digits [default: 660]
+    #[arg(long, value_name = "MODE", help_heading = "Where and how")]
+    pub(super) socket_mode: Option<String>,
+
+    /// The owner of unix sockets: USER, USER:GROUP or :GROUP
+    #[arg(long, value_name = "OWNER", help_heading = "Where and how")]
+    pub(super) socket_owner: Option<String>,
+
+    /// Each connection begins with a PROXY header, version 1 or 2, or is closed; on or off
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Behind a proxy"
+    )]
+    pub(super) proxy_protocol: Option<String>,
+
+    /// Proxies that are believed in Forwarded and X-Forwarded-For and -Proto: addresses, networks,
+    /// unix for unix sockets, * for whoever connects; a list with commas [default: nobody]
+    #[arg(long, value_name = "LIST", help_heading = "Behind a proxy")]
+    pub(super) forwarded_allow_ips: Option<String>,
+
+    /// Believe them in the host as well; on or off
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "Behind a proxy"
+    )]
+    pub(super) forwarded_host: Option<String>,
+
     /// How long an unused connection is kept: seconds, or a time such as 1m30s [default: 75s]
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     pub(super) keep_alive: Option<String>,
@@ -85,6 +120,10 @@ pub struct Arguments {
     /// The largest request body: bytes, or a size such as 10m [default: 64m]
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
     pub(super) limit_request_body: Option<String>,
+
+    /// The most connections of one client address to a lane; 0 is no limit [default: 512]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub(super) limit_connections_per_client: Option<String>,
 
     /// Write a line for each answer to FILE; - is the standard output [default: off]
     #[arg(long, value_name = "FILE", help_heading = "Logs")]
@@ -149,42 +188,12 @@ mod tests {
 
     #[test]
     fn every_flag_keeps_its_text() {
-        let arguments = parse(&[
-            "-b",
-            "a",
-            "--bind",
-            "b",
-            "-w",
-            "2",
-            "--threads",
-            "3",
-            "-c",
-            "d",
-            "--chdir",
-            "e",
-            "--pythonpath",
-            "f,g",
-            "--venv",
-            "h",
-            "--static",
-            "/=i",
-            "--static=/j=k",
-            "--keep-alive",
-            "4",
-            "--graceful-timeout",
-            "5",
-            "--limit-request-body",
-            "6m",
-            "--access-logfile",
-            "-",
-            "--log-level",
-            "debug",
-            "--io",
-            "epoll",
-            "--check-config",
-            "l:m()",
-        ])
-        .unwrap();
+        let typed = "-b a --bind b -w 2 --threads 3 -c d --chdir e --pythonpath f,g --venv h \
+            --static /=i --static=/j=k --keep-alive 4 --graceful-timeout 5 --limit-request-body 6m \
+            --limit-connections-per-client 7 --access-logfile - --log-level debug --io epoll \
+            --socket-mode 600 --socket-owner n:o --proxy-protocol --forwarded-allow-ips p,q \
+            --forwarded-host=off --check-config l:m()";
+        let arguments = parse(&typed.split_whitespace().collect::<Vec<_>>()).unwrap();
         assert_eq!(arguments.bind, ["a", "b"]);
         assert_eq!(arguments.statics, ["/=i", "/j=k"]);
         assert_eq!(arguments.task(), Task::Check);
@@ -198,9 +207,15 @@ mod tests {
             (arguments.keep_alive, "4"),
             (arguments.graceful_timeout, "5"),
             (arguments.limit_request_body, "6m"),
+            (arguments.limit_connections_per_client, "7"),
             (arguments.access_logfile, "-"),
             (arguments.log_level, "debug"),
             (arguments.io, "epoll"),
+            (arguments.socket_mode, "600"),
+            (arguments.socket_owner, "n:o"),
+            (arguments.proxy_protocol, "on"),
+            (arguments.forwarded_allow_ips, "p,q"),
+            (arguments.forwarded_host, "off"),
             (arguments.app, "l:m()"),
         ] {
             assert_eq!(text.as_deref(), Some(expected));

@@ -4,10 +4,13 @@
 //! before its variable. It does not look at the file system and knows nothing of the file.
 
 use crate::config::arguments::Arguments;
+use crate::config::binds::BindOptions;
+use crate::config::binds::WrittenAddress;
+use crate::config::binds::WrittenBind;
 use crate::config::environment::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
-use crate::config::settings::Bind;
+use crate::config::owner;
 use crate::config::value;
 use crate::config::written::AppOptions;
 use crate::config::written::Options;
@@ -27,6 +30,8 @@ const APP_NAME: &str = "app";
 #[derive(Debug)]
 pub(super) struct CommandLine {
     pub(super) options: Options,
+    /// For all addresses, whoever names them.
+    pub(super) bind_options: BindOptions,
     pub(super) app_options: AppOptions,
     /// The file that was asked for.
     pub(super) config: Option<Written<String>>,
@@ -35,73 +40,140 @@ pub(super) struct CommandLine {
 }
 
 impl CommandLine {
-    pub(super) fn new(arguments: Arguments, environment: &Environment) -> Result<Self, Mistake> {
-        let one = |typed: Option<String>, flag, variable| match typed {
-            Some(text) => Ok(Some(Written::new(text, Place::Flag(flag)))),
-            None => variable_text(environment, variable),
-        };
-        let many = |typed: Vec<String>, flag, variable| match typed.is_empty() {
-            false => Ok(typed.into_iter().map(|t| Written::new(t, Place::Flag(flag))).collect()),
-            true => variable_texts(environment, variable),
-        };
-        let folder = environment.folder();
-        let join = |text: Written<String>| text.parse(|text| Ok(folder.join(text)));
-
-        let mut workers = one(arguments.workers, "--workers", "CORELANE_WORKERS")?;
-        if workers.is_none() {
-            workers = variable_text(environment, "WEB_CONCURRENCY")?;
-        }
-        let keep_alive = one(arguments.keep_alive, "--keep-alive", "CORELANE_KEEP_ALIVE")?;
-        let graceful_timeout =
-            one(arguments.graceful_timeout, "--graceful-timeout", "CORELANE_GRACEFUL_TIMEOUT")?;
-        let body_bytes_max = one(
-            arguments.limit_request_body,
-            "--limit-request-body",
-            "CORELANE_LIMIT_REQUEST_BODY",
-        )?;
-        let access_log =
-            one(arguments.access_logfile, "--access-logfile", "CORELANE_ACCESS_LOGFILE")?;
-        let log_level = one(arguments.log_level, "--log-level", "CORELANE_LOG_LEVEL")?;
-        let io = one(arguments.io, "--io", "CORELANE_IO")?;
-        let binds = many(arguments.bind, "--bind", "CORELANE_BIND")?;
-        let options = Options {
-            binds: parse_each(binds, value::bind)?,
-            lanes: parse(workers, value::lanes)?,
-            keep_alive: parse(keep_alive, value::keep_alive)?,
-            graceful_timeout: parse(graceful_timeout, value::duration)?,
-            body_bytes_max: parse(body_bytes_max, value::body_bytes_max)?,
-            access_log: parse(access_log, |text| Ok(value::access_log(text, folder)))?,
-            log_level: parse(log_level, value::log_level)?,
-            io: parse(io, value::io)?,
-        };
-
-        let threads = one(arguments.threads, "--threads", "CORELANE_THREADS")?;
-        let chdir = one(arguments.chdir, "--chdir", "CORELANE_CHDIR")?;
-        let venv = one(arguments.venv, "--venv", "CORELANE_VENV")?;
-        let pythonpath = one(arguments.pythonpath, "--pythonpath", "CORELANE_PYTHONPATH")?;
-        let app_options = AppOptions {
-            chdir: chdir.map(join).transpose()?,
-            pythonpath: parse(pythonpath, |list| {
-                Ok(pieces(list).map(|piece| folder.join(piece)).collect())
-            })?,
-            venv: venv.map(join).transpose()?,
-            threads: parse(threads, value::threads)?,
-        };
-
-        let app = one(arguments.app, "APP", "CORELANE_APP")?;
-        let statics = many(arguments.statics, "--static", "CORELANE_STATIC")?;
+    pub(super) fn new(
+        mut arguments: Arguments,
+        environment: &Environment,
+    ) -> Result<Self, Mistake> {
+        let read = Reader { environment };
+        let options = options(&mut arguments, &read)?;
+        let bind_options = bind_options(&mut arguments, &read)?;
+        let app_options = app_options(&mut arguments, &read)?;
+        let app = read.one(arguments.app, "APP", "CORELANE_APP")?;
+        let statics = read.many(arguments.statics, "--static", "CORELANE_STATIC")?;
         Ok(Self {
             options,
+            bind_options,
             app_options,
-            config: one(arguments.config, "--config", "CORELANE_CONFIG")?,
-            serve: serve(app, statics, folder)?,
+            config: read.one(arguments.config, "--config", "CORELANE_CONFIG")?,
+            serve: serve(app, statics, environment.folder())?,
         })
     }
 }
 
+/// Looks for a variable where a flag is not typed.
+struct Reader<'e> {
+    environment: &'e Environment,
+}
+
+impl Reader<'_> {
+    fn one(
+        &self,
+        typed: Option<String>,
+        flag: &'static str,
+        variable: &'static str,
+    ) -> Result<Option<Written<String>>, Mistake> {
+        match typed {
+            Some(text) => Ok(Some(Written::new(text, Place::Flag(flag)))),
+            None => variable_text(self.environment, variable),
+        }
+    }
+
+    fn many(
+        &self,
+        typed: Vec<String>,
+        flag: &'static str,
+        variable: &'static str,
+    ) -> Result<Vec<Written<String>>, Mistake> {
+        match typed.is_empty() {
+            false => Ok(typed.into_iter().map(|t| Written::new(t, Place::Flag(flag))).collect()),
+            true => variable_texts(self.environment, variable),
+        }
+    }
+}
+
+fn options(typed: &mut Arguments, read: &Reader<'_>) -> Result<Options, Mistake> {
+    let folder = read.environment.folder();
+    let mut workers = read.one(typed.workers.take(), "--workers", "CORELANE_WORKERS")?;
+    if workers.is_none() {
+        workers = variable_text(read.environment, "WEB_CONCURRENCY")?;
+    }
+    let keep_alive = read.one(typed.keep_alive.take(), "--keep-alive", "CORELANE_KEEP_ALIVE")?;
+    let graceful_timeout =
+        read.one(typed.graceful_timeout.take(), "--graceful-timeout", "CORELANE_GRACEFUL_TIMEOUT")?;
+    let body_bytes_max = read.one(
+        typed.limit_request_body.take(),
+        "--limit-request-body",
+        "CORELANE_LIMIT_REQUEST_BODY",
+    )?;
+    let per_client = read.one(
+        typed.limit_connections_per_client.take(),
+        "--limit-connections-per-client",
+        "CORELANE_LIMIT_CONNECTIONS_PER_CLIENT",
+    )?;
+    let access_log =
+        read.one(typed.access_logfile.take(), "--access-logfile", "CORELANE_ACCESS_LOGFILE")?;
+    let log_level = read.one(typed.log_level.take(), "--log-level", "CORELANE_LOG_LEVEL")?;
+    let io = read.one(typed.io.take(), "--io", "CORELANE_IO")?;
+    let binds = read.many(std::mem::take(&mut typed.bind), "--bind", "CORELANE_BIND")?;
+    let proxies = read.one(
+        typed.forwarded_allow_ips.take(),
+        "--forwarded-allow-ips",
+        "CORELANE_FORWARDED_ALLOW_IPS",
+    )?;
+    let forwarded_host =
+        read.one(typed.forwarded_host.take(), "--forwarded-host", "CORELANE_FORWARDED_HOST")?;
+    let binds = parse_each(binds, |text| value::bind(text, folder))?;
+    Ok(Options {
+        binds: binds.into_iter().map(WrittenBind::from).collect(),
+        proxies: parse(proxies, |list| {
+            value::proxies(pieces(list).map(value::proxy).collect::<Result<_, _>>()?)
+        })?,
+        forwarded_host: parse(forwarded_host, value::switch)?,
+        lanes: parse(workers, value::lanes)?,
+        keep_alive: parse(keep_alive, value::keep_alive)?,
+        graceful_timeout: parse(graceful_timeout, value::duration)?,
+        body_bytes_max: parse(body_bytes_max, value::body_bytes_max)?,
+        connections_per_client_max: parse(per_client, value::connections_per_client_max)?,
+        access_log: parse(access_log, |text| Ok(value::access_log(text, folder)))?,
+        log_level: parse(log_level, value::log_level)?,
+        io: parse(io, value::io)?,
+    })
+}
+
+fn bind_options(typed: &mut Arguments, read: &Reader<'_>) -> Result<BindOptions, Mistake> {
+    let proxy_protocol =
+        read.one(typed.proxy_protocol.take(), "--proxy-protocol", "CORELANE_PROXY_PROTOCOL")?;
+    let mode = read.one(typed.socket_mode.take(), "--socket-mode", "CORELANE_SOCKET_MODE")?;
+    let owner = read.one(typed.socket_owner.take(), "--socket-owner", "CORELANE_SOCKET_OWNER")?;
+    Ok(BindOptions {
+        proxy_protocol: parse(proxy_protocol, value::switch)?,
+        mode: parse(mode, value::mode)?,
+        owner: parse(owner, owner::owner)?,
+    })
+}
+
+fn app_options(typed: &mut Arguments, read: &Reader<'_>) -> Result<AppOptions, Mistake> {
+    let folder = read.environment.folder();
+    let join = |text: Written<String>| text.parse(|text| Ok(folder.join(text)));
+    let threads = read.one(typed.threads.take(), "--threads", "CORELANE_THREADS")?;
+    let chdir = read.one(typed.chdir.take(), "--chdir", "CORELANE_CHDIR")?;
+    let venv = read.one(typed.venv.take(), "--venv", "CORELANE_VENV")?;
+    let pythonpath = read.one(typed.pythonpath.take(), "--pythonpath", "CORELANE_PYTHONPATH")?;
+    Ok(AppOptions {
+        chdir: chdir.map(join).transpose()?,
+        pythonpath: parse(pythonpath, |list| {
+            Ok(pieces(list).map(|piece| folder.join(piece)).collect())
+        })?,
+        venv: venv.map(join).transpose()?,
+        threads: parse(threads, value::threads)?,
+    })
+}
+
 /// `0.0.0.0:$PORT`, as container platforms expect it of a program without an address of its own.
-pub(super) fn bind_of_port(environment: &Environment) -> Result<Option<Written<Bind>>, Mistake> {
-    let every = |port| Bind::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+pub(super) fn bind_of_port(
+    environment: &Environment,
+) -> Result<Option<Written<WrittenAddress>>, Mistake> {
+    let every = |port| WrittenAddress::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
     parse(variable_text(environment, "PORT")?, |text| value::port(text).map(every))
 }
 
@@ -186,10 +258,13 @@ fn parse_each<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::HostTrust;
+    use crate::address::Proxy;
     use crate::config::settings::AccessLog;
     use crate::config::settings::Io;
     use crate::config::settings::Lanes;
     use crate::config::settings::LogLevel;
+    use crate::config::settings::ProxyProtocol;
     use std::path::PathBuf;
     use std::time::Duration;
 
@@ -197,6 +272,13 @@ mod tests {
         let arguments = Arguments::from_words(["corelane"].iter().chain(words)).unwrap();
         let environment = Environment::new(Path::new("/srv"), variables);
         CommandLine::new(arguments, &environment).map_err(|mistake| mistake.to_string())
+    }
+
+    fn shown(bind: &WrittenBind) -> String {
+        match &bind.address.value {
+            WrittenAddress::Tcp(address) => address.to_string(),
+            WrittenAddress::Unix(path) => format!("unix:{}", path.display()),
+        }
     }
 
     /// Each option with the flag, its variable, a value for each of them, and how to read it.
@@ -220,6 +302,16 @@ mod tests {
         ("--limit-request-body", "CORELANE_LIMIT_REQUEST_BODY", "10", "20", |line| {
             line.options.body_bytes_max.as_ref().unwrap().value.to_string()
         }),
+        (
+            "--limit-connections-per-client",
+            "CORELANE_LIMIT_CONNECTIONS_PER_CLIENT",
+            "10",
+            "20",
+            |line| {
+                let written = line.options.connections_per_client_max.as_ref().unwrap();
+                written.value.unwrap().to_string()
+            },
+        ),
         ("--access-logfile", "CORELANE_ACCESS_LOGFILE", "/a", "/b", |line| {
             match &line.options.access_log.as_ref().unwrap().value {
                 AccessLog::File(path) => path.display().to_string(),
@@ -249,8 +341,20 @@ mod tests {
         ("--pythonpath", "CORELANE_PYTHONPATH", "/a", "/b", |line| {
             line.app_options.pythonpath.as_ref().unwrap().value[0].display().to_string()
         }),
-        ("--bind", "CORELANE_BIND", "127.0.0.1:1", "127.0.0.1:2", |line| {
-            line.options.binds[0].value.to_string()
+        ("--bind", "CORELANE_BIND", "127.0.0.1:1", "unix:/run/a", |line| {
+            shown(&line.options.binds[0])
+        }),
+        ("--socket-mode", "CORELANE_SOCKET_MODE", "600", "666", |line| {
+            format!("{:o}", line.bind_options.mode.as_ref().unwrap().value)
+        }),
+        ("--socket-owner", "CORELANE_SOCKET_OWNER", "5", "6", |line| {
+            line.bind_options.owner.as_ref().unwrap().value.user.unwrap().to_string()
+        }),
+        ("--forwarded-allow-ips", "CORELANE_FORWARDED_ALLOW_IPS", "10.0.0.0/8", "::/0", |line| {
+            match line.options.proxies.as_ref().unwrap().value[..] {
+                [Proxy::Network(network)] => network.to_string(),
+                ref other => format!("{other:?}"),
+            }
         }),
         ("--static", "CORELANE_STATIC", "/a=b", "/c=d", |line| {
             let route = &line.serve.as_ref().unwrap().1.routes[0];
@@ -317,13 +421,12 @@ mod tests {
 
     #[test]
     fn lists_may_be_repeated_flags_or_one_variable_with_commas() {
-        let addresses = |line: CommandLine| {
-            line.options.binds.iter().map(|bind| bind.value.to_string()).collect::<Vec<_>>()
-        };
-        let expected = ["127.0.0.1:1", "[::]:2"];
-        let flags = read(&["-b", "127.0.0.1:1", "-b", "[::]:2"], &[]).unwrap();
+        let addresses =
+            |line: CommandLine| line.options.binds.iter().map(shown).collect::<Vec<_>>();
+        let expected = ["127.0.0.1:1", "[::]:2", "unix:/srv/a"];
+        let flags = read(&["-b", "127.0.0.1:1", "-b", "[::]:2", "-b", "unix:a"], &[]).unwrap();
         assert_eq!(addresses(flags), expected);
-        let variable = read(&[], &[("CORELANE_BIND", "127.0.0.1:1, [::]:2,")]).unwrap();
+        let variable = read(&[], &[("CORELANE_BIND", "127.0.0.1:1, [::]:2,unix:a")]).unwrap();
         assert_eq!(addresses(variable), expected);
         let paths = read(&["--pythonpath", "lib, /opt/lib"], &[]).unwrap();
         let expected: Vec<PathBuf> = vec!["/srv/lib".into(), "/opt/lib".into()];
@@ -337,11 +440,51 @@ mod tests {
             bind_of_port(&environment).map_err(|mistake| mistake.to_string())
         };
         let value = bind("8080").unwrap().unwrap().value;
-        assert_eq!(value, Bind::Tcp("0.0.0.0:8080".parse().unwrap()));
+        assert_eq!(value, WrittenAddress::Tcp("0.0.0.0:8080".parse().unwrap()));
         assert_eq!(bind(""), Ok(None));
         assert_eq!(
             bind("tcp://10.0.0.1:80").unwrap_err(),
             "PORT: \"tcp://10.0.0.1:80\" is not a port: write a number from 0 to 65535"
+        );
+    }
+
+    #[test]
+    fn a_switch_is_a_flag_alone_or_has_a_value() {
+        let switches = |words: &[&str], variables: &[_]| {
+            let line = read(words, variables)?;
+            let protocol = line.bind_options.proxy_protocol.map(|written| written.value);
+            Ok((protocol, line.options.forwarded_host.map(|written| written.value)))
+        };
+        let both = Ok((Some(ProxyProtocol::On), Some(HostTrust::Trusted)));
+        assert_eq!(switches(&["--proxy-protocol", "--forwarded-host", "app"], &[]), both);
+        let variables = [("CORELANE_PROXY_PROTOCOL", "on"), ("CORELANE_FORWARDED_HOST", "1")];
+        assert_eq!(switches(&[], &variables), both);
+        let off = Ok((Some(ProxyProtocol::Off), Some(HostTrust::Ignored)));
+        assert_eq!(switches(&["--proxy-protocol=off", "--forwarded-host=no"], &variables), off);
+        assert_eq!(switches(&[], &[]), Ok((None, None)));
+        assert_eq!(
+            switches(&["--proxy-protocol=v1"], &[]),
+            Err("--proxy-protocol: \"v1\" is neither on nor off: write one of the two".to_owned())
+        );
+    }
+
+    #[test]
+    fn proxies_are_a_list_with_commas() {
+        let proxies = |list| {
+            let line = read(&["--forwarded-allow-ips", list], &[])?;
+            Ok(line.options.proxies.unwrap().value)
+        };
+        let network = |text: &str| Proxy::Network(text.parse().unwrap());
+        let expected = vec![network("127.0.0.1"), network("fd00::/8"), Proxy::Unix];
+        assert_eq!(proxies("127.0.0.1, fd00::/8,unix"), Ok(expected));
+        assert_eq!(proxies(""), Ok(Vec::new()));
+        assert_eq!(
+            proxies("::1,localhost"),
+            Err(
+                "--forwarded-allow-ips: \"localhost\" is no address of a proxy: write one such as \
+                 127.0.0.1, a network such as 10.0.0.0/8, or unix"
+                    .to_owned()
+            )
         );
     }
 

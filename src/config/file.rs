@@ -4,6 +4,8 @@
 //! formed. Relative paths are joined to the file's folder. Whether the paths exist and the names
 //! are known is checked in `sites`.
 
+use crate::address::Proxy;
+use crate::config::binds;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::table::Source;
@@ -26,11 +28,14 @@ use toml::de::DeTable;
 
 const TOP_KEYS: &[&str] = &[
     "bind",
+    "forwarded_allow_ips",
+    "forwarded_host",
     "lanes",
     "io",
     "keep_alive",
     "graceful_timeout",
     "limit_request_body",
+    "limit_connections_per_client",
     "access_log",
     "log_level",
     "app",
@@ -101,24 +106,21 @@ fn read_text(full: &Path, path: &Written<String>) -> Result<String, Mistake> {
 }
 
 fn options(top: &Table<'_>, folder: &Path) -> Result<Options, Mistake> {
-    let mut binds = Vec::new();
-    if let Some(list) = top.texts("bind", "bind = [\"127.0.0.1:8000\"]")? {
-        if list.value.is_empty() {
-            return Err(list.mistake("is empty: name an address, such as \"127.0.0.1:8000\""));
-        }
-        for text in list.value {
-            binds.push(text.parse(|text| value::bind(text))?);
-        }
-    }
+    let forwarded_host = top.switch("forwarded_host", "forwarded_host = true")?;
     let lanes = top.text_or_number("lanes", "lanes = \"auto\" or lanes = 4")?;
     let keep_alive = top.text_or_number("keep_alive", "keep_alive = \"75s\"")?;
     let graceful_timeout = top.text_or_number("graceful_timeout", "graceful_timeout = \"30s\"")?;
     let body = top.text_or_number("limit_request_body", "limit_request_body = \"10m\"")?;
+    let connections_per_client_max =
+        top.text_or_number("limit_connections_per_client", "limit_connections_per_client = 512")?;
     let access_log = top.text("access_log", "access_log = \"-\"")?;
     let log_level = top.text("log_level", "log_level = \"info\"")?;
     let io = top.text("io", "io = \"auto\"")?;
     Ok(Options {
-        binds,
+        binds: binds::of_file(top, folder)?,
+        proxies: proxies(top)?,
+        forwarded_host: forwarded_host
+            .map(|switch| Written::new(switch.value.into(), switch.place)),
         lanes: lanes.map(|text| text.parse(|text| value::lanes(text))).transpose()?,
         keep_alive: keep_alive
             .map(|text| text.parse(|text| value::keep_alive(text)))
@@ -129,12 +131,25 @@ fn options(top: &Table<'_>, folder: &Path) -> Result<Options, Mistake> {
         body_bytes_max: body
             .map(|text| text.parse(|text| value::body_bytes_max(text)))
             .transpose()?,
+        connections_per_client_max: connections_per_client_max
+            .map(|text| text.parse(|text| value::connections_per_client_max(text)))
+            .transpose()?,
         access_log: access_log
             .map(|text| text.parse(|text| Ok(value::access_log(text, folder))))
             .transpose()?,
         log_level: log_level.map(|text| text.parse(|text| value::log_level(text))).transpose()?,
         io: io.map(|text| text.parse(|text| value::io(text))).transpose()?,
     })
+}
+
+fn proxies(top: &Table<'_>) -> Result<Option<Written<Vec<Proxy>>>, Mistake> {
+    let example = "forwarded_allow_ips = [\"127.0.0.1\"]";
+    let Some(list) = top.texts("forwarded_allow_ips", example)? else { return Ok(None) };
+    let mut proxies = Vec::with_capacity(list.value.len());
+    for text in list.value {
+        proxies.push(text.parse(|text| value::proxy(text))?.value);
+    }
+    Written::new(proxies, list.place).parse(|list| value::proxies(list.clone())).map(Some)
 }
 
 fn app(name: Written<String>, table: &Table<'_>, folder: &Path) -> Result<WrittenApp, Mistake> {
@@ -240,8 +255,9 @@ fn fallback_name(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::address::HostTrust;
+    use crate::config::binds::WrittenAddress;
     use crate::config::settings::AccessLog;
-    use crate::config::settings::Bind;
     use crate::config::settings::Io;
     use crate::config::settings::Lanes;
     use crate::config::settings::LogLevel;
@@ -258,11 +274,14 @@ mod tests {
 
     const EVERY_KEY: &str = r#"
 bind = ["0.0.0.0:80", "[::]:81"]
+forwarded_allow_ips = ["127.0.0.1", "unix"]
+forwarded_host = true
 lanes = 4
 io = "epoll"
 keep_alive = "1m"
 graceful_timeout = 10
 limit_request_body = "10m"
+limit_connections_per_client = 100
 access_log = "log/access.log"
 log_level = "debug"
 
@@ -295,15 +314,19 @@ app = "app:shop"
     fn every_key_is_read() {
         let file = parse(EVERY_KEY).unwrap();
         let options = file.options;
-        let binds: Vec<Bind> = options.binds.iter().map(|bind| bind.value).collect();
-        let tcp = |text: &str| Bind::Tcp(text.parse().unwrap());
+        let binds: Vec<_> = options.binds.iter().map(|bind| bind.address.value.clone()).collect();
+        let tcp = |text: &str| WrittenAddress::Tcp(text.parse().unwrap());
         assert_eq!(binds, [tcp("0.0.0.0:80"), tcp("[::]:81")]);
-        assert_eq!(options.binds[1].place.to_string(), "corelane.toml:2: bind");
+        assert_eq!(options.binds[1].address.place.to_string(), "corelane.toml:2: bind");
+        let near = Proxy::Network("127.0.0.1".parse().unwrap());
+        assert_eq!(value(options.proxies), Some(vec![near, Proxy::Unix]));
+        assert_eq!(value(options.forwarded_host), Some(HostTrust::Trusted));
         assert_eq!(value(options.lanes), Some(Lanes::Exactly(4)));
         assert_eq!(value(options.io), Some(Io::Epoll));
         assert_eq!(value(options.keep_alive), Some(Duration::from_secs(60)));
         assert_eq!(value(options.graceful_timeout), Some(Duration::from_secs(10)));
         assert_eq!(value(options.body_bytes_max), Some(10 << 20));
+        assert_eq!(value(options.connections_per_client_max), Some(Some(100)));
         let log = AccessLog::File("/srv/log/access.log".into());
         assert_eq!(value(options.access_log), Some(log));
         assert_eq!(value(options.log_level), Some(LogLevel::Debug));
@@ -347,7 +370,8 @@ app = "app:shop"
     #[test]
     fn one_text_stands_for_a_list_and_applications_keep_their_order() {
         let file = parse("bind = \"8000\"\napp.b.target = \"b\"\napp.a.target = \"a\"").unwrap();
-        assert_eq!(file.options.binds[0].value.to_string(), "0.0.0.0:8000");
+        let address = WrittenAddress::Tcp("0.0.0.0:8000".parse().unwrap());
+        assert_eq!(file.options.binds[0].address.value, address);
         let names: Vec<&str> = file.apps.iter().map(|app| app.name.value.as_str()).collect();
         assert_eq!(names, ["b", "a"]);
     }
@@ -362,15 +386,15 @@ app = "app:shop"
             ("[sites]", "1: unknown key \"sites\" at the top of the file: did you mean \"site\"?"),
             (
                 "gzip = true",
-                "1: unknown key \"gzip\" at the top of the file: known keys are bind, lanes, io, \
-                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, \
-                 site",
+                "1: unknown key \"gzip\" at the top of the file: known keys are bind, \
+                 forwarded_allow_ips, forwarded_host, lanes, io, keep_alive, graceful_timeout, \
+                 limit_request_body, limit_connections_per_client, access_log, log_level, app, site",
             ),
             (
                 "zz = 1\naa = 2",
-                "1: unknown key \"zz\" at the top of the file: known keys are bind, lanes, io, \
-                 keep_alive, graceful_timeout, limit_request_body, access_log, log_level, app, \
-                 site",
+                "1: unknown key \"zz\" at the top of the file: known keys are bind, \
+                 forwarded_allow_ips, forwarded_host, lanes, io, keep_alive, graceful_timeout, \
+                 limit_request_body, limit_connections_per_client, access_log, log_level, app, site",
             ),
             (
                 "[app.shop]\ntarget = \"a\"\nthread = 4",
@@ -411,13 +435,32 @@ app = "app:shop"
         for (text, expected) in [
             (
                 "bind = 8000",
-                "1: bind: must be a list of texts, but is an integer: write bind = \
+                "1: bind: must be a list of texts or tables, but is an integer: write bind = \
                  [\"127.0.0.1:8000\"]",
             ),
             (
                 "bind = [\n\"8000\",\n8001]",
-                "3: bind: must be a list of texts, but is an integer: write bind = \
+                "3: bind: must be a list of texts or tables, but is an integer: write bind = \
                  [\"127.0.0.1:8000\"]",
+            ),
+            (
+                "bind = { address = \"80\" }",
+                "1: bind: must be a list of texts or tables, but is a table: write bind = \
+                 [\"127.0.0.1:8000\"]",
+            ),
+            (
+                "forwarded_host = \"on\"",
+                "1: forwarded_host: must be true or false, but is a text: write forwarded_host = \
+                 true",
+            ),
+            (
+                "[[bind]]\naddress = \"unix:a\"\nmode = 660",
+                "3: mode: must be a text, but is an integer: write mode = \"660\"",
+            ),
+            (
+                "bind = [{ address = \"80\",\n proxy_protocol = 1 }]",
+                "2: proxy_protocol: must be true or false, but is an integer: write \
+                 proxy_protocol = true",
             ),
             (
                 "lanes = true",
@@ -464,8 +507,8 @@ app = "app:shop"
         for (text, expected) in [
             ("bind = []", "1: bind: is empty: name an address, such as \"127.0.0.1:8000\""),
             (
-                "bind = [\"80\",\n\"unix:/a\"]",
-                "2: bind: \"unix:/a\": unix sockets are not supported yet: write host:port",
+                "bind = [\"80\",\n\"unix:\"]",
+                "2: bind: \"unix:\" has no path: write one, such as unix:/run/corelane.sock",
             ),
             (
                 "lanes = 0",
@@ -515,6 +558,31 @@ app = "app:shop"
                 "[[site]]\n[[site.route]]\npath = \"/\"\napp = \"a\"\nfiles = \".\"",
                 "4: app: stands beside \"files\": keep one of the two, or write fallback = \
                  \"app:NAME\" for files first",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_of_addresses() {
+        for (text, expected) in [
+            (
+                "[[bind]]\nproxy_protocol = true",
+                "1: [[bind]] has no address: add address = \"127.0.0.1:8000\"",
+            ),
+            (
+                "bind = [\n{ adress = \"80\" }]",
+                "2: unknown key \"adress\" in [[bind]]: did you mean \"address\"?",
+            ),
+            (
+                "[[bind]]\naddress = \"80\"\nmode = \"999\"",
+                "3: mode: \"999\" is no mode of a file: write three octal digits, such as 660",
+            ),
+            (
+                "forwarded_allow_ips = [\"::1\",\n\"10.0.0.1/8\"]",
+                "2: forwarded_allow_ips: \"10.0.0.1/8\" is no network: write 10.0.0.0/8, or \
+                 10.0.0.1 for this one address",
             ),
         ] {
             assert_eq!(parse(text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");

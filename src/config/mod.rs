@@ -5,10 +5,12 @@
 //! how to mend it. It looks at the file system, opens no socket and starts nothing.
 
 mod arguments;
+mod binds;
 mod command_line;
 mod environment;
 mod file;
 mod mistake;
+mod owner;
 mod settings;
 mod sites;
 mod suggestion;
@@ -25,9 +27,13 @@ pub use mistake::Place;
 pub use settings::AccessLog;
 pub use settings::App;
 pub use settings::Bind;
+pub use settings::BindAddress;
 pub use settings::Files;
 pub use settings::Io;
 pub use settings::Lanes;
 pub use settings::LogLevel;
+pub use settings::Owner;
+pub use settings::ProxyProtocol;
 pub use settings::Settings;
+pub use settings::UnixSocket;
 pub use settings::Warning;

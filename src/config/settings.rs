@@ -4,8 +4,11 @@
 //! whole against itself and the file system. Paths are absolute, names are indexes, and each limit
 //! has its value. It knows nothing of the lanes that will read it.
 
+use crate::address::HostTrust;
+use crate::address::Proxies;
+use crate::address::Proxy;
 use crate::config::arguments::Arguments;
-use crate::config::command_line;
+use crate::config::binds;
 use crate::config::command_line::CommandLine;
 use crate::config::environment::Environment;
 use crate::config::file::ConfigFile;
@@ -15,11 +18,11 @@ use crate::config::sites;
 use crate::config::written::Options;
 use crate::config::written::Written;
 use crate::limits::BODY_BYTES_MAX_DEFAULT;
+use crate::limits::CONNECTIONS_PER_CLIENT_MAX_DEFAULT;
 use crate::limits::GRACEFUL_TIME_MAX_DEFAULT;
 use crate::limits::IDLE_TIME_MAX_DEFAULT;
 use crate::route::Site;
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
@@ -27,15 +30,17 @@ use std::time::Duration;
 
 /// The file that is read where nothing else says what to serve.
 const FILE_NAME: &str = "corelane.toml";
-/// gunicorn's default address.
-const BIND_DEFAULT: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(127, 0, 0, 1)), 8000);
+/// Owner and group may connect. Whoever may is as good as one who is logged in on this machine, and
+/// may be believed on whom it speaks for.
+pub(super) const SOCKET_MODE_DEFAULT: u32 = 0o660;
 
 /// Everything that the server runs by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where to listen: at least one, no two equal but for port 0.
+    /// Where to listen: at least one, no two at the same place but for port 0.
     pub binds: Vec<Bind>,
+    /// Who is believed when it speaks for others.
+    pub proxies: Proxies,
     /// How many lanes.
     pub lanes: Lanes,
     /// The applications that some route leads to, in the order of their first route.
@@ -46,6 +51,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// Bytes of one request body. Over it: 413.
     pub body_bytes_max: u64,
+    /// Open connections of one client in one lane. None: no limit.
+    pub connections_per_client_max: Option<usize>,
     /// Between two requests of a connection. At least a second.
     pub idle_time_max: Duration,
     /// From the signal to stop until running requests are cut. May be zero.
@@ -60,11 +67,51 @@ pub struct Settings {
     pub warnings: Vec<Warning>,
 }
 
-/// An address to listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bind {
+/// An address to listen on, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// Where.
+    pub address: BindAddress,
+    /// Whether each connection begins with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BindAddress {
     /// TCP. `[::]` takes IPv4 as well where the kernel has both.
     Tcp(SocketAddr),
+    /// A unix socket.
+    Unix(UnixSocket),
+}
+
+/// A unix socket to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Absolute, in a folder that exists, short enough for unix(7).
+    pub path: PathBuf,
+    /// The permissions of its file: 0 to 0o777. To connect takes the right to write.
+    pub mode: u32,
+    /// The owner of its file.
+    pub owner: Owner,
+}
+
+/// The owner of a file, as chown(2) takes it. None: as it is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The number of a user.
+    pub user: Option<u32>,
+    /// The number of a group.
+    pub group: Option<u32>,
+}
+
+/// Whether connections begin with a PROXY header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// They do not, and one is a bad request.
+    Off,
+    /// They do, in version 1 or 2, and are closed without one.
+    On,
 }
 
 /// How many lanes.
@@ -184,15 +231,20 @@ impl Settings {
             let own = std::mem::take(&mut app.options);
             app.options = command_line.app_options.clone().or(own);
         }
-        let options = command_line.options.or(options);
+        let mut options = command_line.options.or(options);
+        let binds = std::mem::take(&mut options.binds);
         let served = sites::build(&apps, written_sites, environment)?;
         Ok(Self {
-            binds: binds(options.binds, environment)?,
+            binds: binds::build(binds, &command_line.bind_options, environment)?,
+            proxies: proxies(options.proxies, options.forwarded_host)?,
             lanes: options.lanes.map_or(Lanes::Auto, |lanes| lanes.value),
             apps: served.apps,
             files: served.files,
             sites: served.sites,
             body_bytes_max: options.body_bytes_max.map_or(BODY_BYTES_MAX_DEFAULT, |w| w.value),
+            connections_per_client_max: options
+                .connections_per_client_max
+                .map_or(Some(CONNECTIONS_PER_CLIENT_MAX_DEFAULT), |max| max.value),
             idle_time_max: options.keep_alive.map_or(IDLE_TIME_MAX_DEFAULT, |w| w.value),
             graceful_time_max: options
                 .graceful_timeout
@@ -241,23 +293,19 @@ fn nothing_to_serve(file: Option<Place>) -> Mistake {
     }
 }
 
-fn binds(mut written: Vec<Written<Bind>>, environment: &Environment) -> Result<Vec<Bind>, Mistake> {
-    if written.is_empty() {
-        written.extend(command_line::bind_of_port(environment)?);
+fn proxies(
+    list: Option<Written<Vec<Proxy>>>,
+    host: Option<Written<HostTrust>>,
+) -> Result<Proxies, Mistake> {
+    let list = list.map_or_else(Vec::new, |list| list.value);
+    let trust = host.as_ref().map_or(HostTrust::Ignored, |host| host.value);
+    match host {
+        Some(host) if trust == HostTrust::Trusted && list.is_empty() => Err(host.mistake(
+            "there is nobody to be believed: name your proxies with --forwarded-allow-ips or \
+             forwarded_allow_ips",
+        )),
+        _ => Ok(Proxies::new(list, trust)),
     }
-    let mut binds = Vec::with_capacity(written.len().max(1));
-    for bind in &written {
-        let Bind::Tcp(address) = bind.value;
-        // The kernel would take two listeners of ours on one address without a word.
-        if address.port() != 0 && binds.contains(&bind.value) {
-            return Err(bind.mistake(format!("{address} is given twice: remove one")));
-        }
-        binds.push(bind.value);
-    }
-    if binds.is_empty() {
-        binds.push(Bind::Tcp(BIND_DEFAULT));
-    }
-    Ok(binds)
 }
 
 /// The file itself is opened at the start, but a mistyped folder is told before.
@@ -301,10 +349,24 @@ impl LogLevel {
     }
 }
 
-impl fmt::Display for Bind {
+impl BindAddress {
+    /// Whether two listeners would be in each other's way. With port 0 the kernel chooses two.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => one.port() != 0 && one == other,
+            (Self::Unix(one), Self::Unix(other)) => one.path == other.path,
+            _ => false,
+        }
+    }
+}
+
+/// As an operator writes it.
+impl fmt::Display for BindAddress {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Tcp(address) = self;
-        address.fmt(out)
+        match self {
+            Self::Tcp(address) => address.fmt(out),
+            Self::Unix(socket) => write!(out, "unix:{}", socket.path.display()),
+        }
     }
 }
 

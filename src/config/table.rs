@@ -9,6 +9,7 @@
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::suggestion;
+use crate::config::value::Switch;
 use crate::config::written::Written;
 use std::path::Path;
 use toml::Spanned;
@@ -20,6 +21,13 @@ use toml::de::DeValue;
 pub(super) struct Source<'a> {
     pub(super) name: &'a Path,
     pub(super) text: &'a str,
+}
+
+/// An item of a list that may have both.
+#[derive(Debug)]
+pub(super) enum TextOrTable<'a> {
+    Text(Written<String>),
+    Table(Table<'a>),
 }
 
 /// One table of the file.
@@ -133,6 +141,49 @@ impl<'a> Table<'a> {
             }
         }
         Ok(Some(Written::new(texts, place)))
+    }
+
+    /// True or false.
+    pub(super) fn switch(
+        &self,
+        key: &str,
+        example: &str,
+    ) -> Result<Option<Written<Switch>>, Mistake> {
+        let Some((value, place)) = self.entry(key) else { return Ok(None) };
+        match value.get_ref().as_bool() {
+            Some(true) => Ok(Some(Written::new(Switch::On, place))),
+            Some(false) => Ok(Some(Written::new(Switch::Off, place))),
+            None => Err(wrong_type(&place, "true or false", value.get_ref(), example)),
+        }
+    }
+
+    /// A list of texts and tables, which are `[[key]]` by name, or one text alone.
+    pub(super) fn texts_or_tables(
+        &self,
+        key: &str,
+        example: &str,
+    ) -> Result<Option<Written<Vec<TextOrTable<'a>>>>, Mistake> {
+        const WANTED: &str = "a list of texts or tables";
+        let Some((value, place)) = self.entry(key) else { return Ok(None) };
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            DeValue::String(_) => vec![value],
+            other => return Err(wrong_type(&place, WANTED, other, example)),
+        };
+        let mut found = Vec::with_capacity(items.len());
+        for item in items {
+            let place = self.key_place(key, item.span().start);
+            found.push(match item.get_ref() {
+                DeValue::String(text) => TextOrTable::Text(Written::new(text.to_string(), place)),
+                DeValue::Table(entries) => {
+                    let line = self.source.line(item.span().start);
+                    let name = format!("[[{key}]]");
+                    TextOrTable::Table(Self { source: self.source, name, line, entries })
+                }
+                other => return Err(wrong_type(&place, WANTED, other, example)),
+            });
+        }
+        Ok(Some(Written::new(found, place)))
     }
 
     /// The tables of a list such as `[[site]]`, in order; none where the key is absent.

@@ -3,15 +3,22 @@
 //! Each function takes the text of one value and gives the value or a sentence `what: remedy`. It
 //! does not know whether the text came from a flag, a variable or a file.
 
+use crate::address::HostTrust;
+use crate::address::Network;
+use crate::address::NetworkMistake;
+use crate::address::Proxy;
+use crate::config::binds::WrittenAddress;
 use crate::config::settings::AccessLog;
-use crate::config::settings::Bind;
 use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
+use crate::config::settings::ProxyProtocol;
 use crate::config::suggestion;
+use crate::limits::CONNECTIONS_PER_LANE_MAX;
 use crate::limits::LANES_MAX;
 use crate::limits::OPERATOR_BODY_BYTES_MAX;
 use crate::limits::OPERATOR_TIME_MAX;
+use crate::limits::PROXY_NETWORKS_MAX;
 use crate::limits::PYTHON_THREADS_MAX;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
@@ -19,10 +26,20 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// `host:port`, `[::]:port`, `:port` or `port`; the last two are every IPv4 address.
-pub(super) fn bind(text: &str) -> Result<Bind, String> {
-    if text.starts_with("unix:") {
-        return Err(format!("\"{text}\": unix sockets are not supported yet: write host:port"));
+/// `host:port`, `[::]:port`, `:port` or `port`; the last two are every IPv4 address. `unix:PATH`,
+/// where the path may be relative to `base`.
+pub(super) fn bind(text: &str, base: &Path) -> Result<WrittenAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => {
+            return Err(format!(
+                "\"{text}\" has no path: write one, such as unix:/run/corelane.sock"
+            ));
+        }
+        Some(path) if path.contains('\0') => {
+            return Err("a NUL is in the path of the socket: remove it".to_owned());
+        }
+        Some(path) => return Ok(WrittenAddress::Unix(base.join(path))),
+        None => {}
     }
     if text.starts_with("fd://") {
         return Err(format!(
@@ -45,7 +62,7 @@ pub(super) fn bind(text: &str) -> Result<Bind, String> {
         (host, None) => host.parse().ok().map(IpAddr::V4),
     };
     match ip {
-        Some(ip) => Ok(Bind::Tcp(SocketAddr::new(ip, port))),
+        Some(ip) => Ok(WrittenAddress::Tcp(SocketAddr::new(ip, port))),
         None => Err(format!(
             "\"{host}\" is not an IP address: write one, such as 127.0.0.1:{port}, or \
              0.0.0.0:{port} for every interface"
@@ -57,6 +74,84 @@ pub(super) fn bind(text: &str) -> Result<Bind, String> {
 pub(super) fn port(text: &str) -> Result<u16, String> {
     let number = if is_digits(text) { text.parse().ok() } else { None };
     number.ok_or_else(|| format!("\"{text}\" is not a port: write a number from 0 to 65535"))
+}
+
+/// Something that is done or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+impl From<Switch> for ProxyProtocol {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::On,
+            Switch::Off => Self::Off,
+        }
+    }
+}
+
+impl From<Switch> for HostTrust {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::Trusted,
+            Switch::Off => Self::Ignored,
+        }
+    }
+}
+
+/// `on` or `off`, and what else people write for them in variables.
+pub(super) fn switch<T: From<Switch>>(text: &str) -> Result<T, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(Switch::On.into()),
+        "off" | "false" | "no" | "0" => Ok(Switch::Off.into()),
+        _ => Err(format!("\"{text}\" is neither on nor off: write one of the two")),
+    }
+}
+
+/// The permissions of a file: three octal digits, with a 0 before them or not.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    let digits = match text.len() {
+        4 => text.strip_prefix('0').unwrap_or_default(),
+        _ => text,
+    };
+    let mode = match digits.len() {
+        3 if is_digits(digits) => u32::from_str_radix(digits, 8).ok(),
+        _ => None,
+    };
+    mode.ok_or_else(|| {
+        format!("\"{text}\" is no mode of a file: write three octal digits, such as 660")
+    })
+}
+
+/// A proxy of ours: an address, a network, `unix` or `*`.
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    match (text, text.parse::<Network>()) {
+        ("unix", _) => Ok(Proxy::Unix),
+        ("*", _) => Ok(Proxy::Anybody),
+        (_, Ok(network)) => Ok(Proxy::Network(network)),
+        (_, Err(NetworkMistake::BitsBehindPrefix(network))) => {
+            let address = text.split('/').next().unwrap_or(text);
+            Err(format!(
+                "\"{text}\" is no network: write {network}, or {address} for this one address"
+            ))
+        }
+        (_, Err(NetworkMistake::Malformed)) => Err(format!(
+            "\"{text}\" is no address of a proxy: write one such as 127.0.0.1, a network such as \
+             10.0.0.0/8, or unix"
+        )),
+    }
+}
+
+/// Checks how many there are.
+pub(super) fn proxies(list: Vec<Proxy>) -> Result<Vec<Proxy>, String> {
+    match list.len() {
+        0..=PROXY_NETWORKS_MAX => Ok(list),
+        count => Err(format!(
+            "{count} addresses are too many: write at most {PROXY_NETWORKS_MAX}, or larger networks"
+        )),
+    }
 }
 
 /// `auto` or a count from 1 on.
@@ -125,6 +220,18 @@ pub(super) fn body_bytes_max(text: &str) -> Result<u64, String> {
         Some(_) => Err(format!("\"{text}\" is too large: write 1024g or less")),
         None => Err(format!(
             "\"{text}\" is not a size: write bytes, or a number with k, m or g such as 10m"
+        )),
+    }
+}
+
+/// The most connections of one client to a lane; None for 0, which is no limit.
+pub(super) fn connections_per_client_max(text: &str) -> Result<Option<usize>, String> {
+    match count(text) {
+        Some(0) => Ok(None),
+        Some(count @ 1..=CONNECTIONS_PER_LANE_MAX) => Ok(Some(count)),
+        _ => Err(format!(
+            "\"{text}\" is not a number of connections: write a number from 1 to \
+             {CONNECTIONS_PER_LANE_MAX}, or 0 for no limit"
         )),
     }
 }
@@ -218,8 +325,12 @@ fn not_a_choice(text: &str, what: &str, known: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn tcp(text: &str) -> Result<Bind, String> {
-        Ok(Bind::Tcp(text.parse().unwrap()))
+    fn tcp(text: &str) -> Result<WrittenAddress, String> {
+        Ok(WrittenAddress::Tcp(text.parse().unwrap()))
+    }
+
+    fn bind(text: &str) -> Result<WrittenAddress, String> {
+        super::bind(text, Path::new("/srv"))
     }
 
     #[test]
@@ -230,6 +341,8 @@ mod tests {
         assert_eq!(bind("localhost:8000"), tcp("127.0.0.1:8000"));
         assert_eq!(bind(":8000"), tcp("0.0.0.0:8000"));
         assert_eq!(bind("8000"), tcp("0.0.0.0:8000"));
+        assert_eq!(bind("unix:/run/a.sock"), Ok(WrittenAddress::Unix("/run/a.sock".into())));
+        assert_eq!(bind("unix:a.sock"), Ok(WrittenAddress::Unix("/srv/a.sock".into())));
     }
 
     #[test]
@@ -254,14 +367,57 @@ mod tests {
                  0.0.0.0:80 for every interface",
             ),
             ("::1:80", "\"::1:80\": an IPv6 address needs brackets: write [::]:8000"),
-            (
-                "unix:/run/a.sock",
-                "\"unix:/run/a.sock\": unix sockets are not supported yet: write host:port",
-            ),
+            ("unix:", "\"unix:\" has no path: write one, such as unix:/run/corelane.sock"),
+            ("unix:a\0b", "a NUL is in the path of the socket: remove it"),
             ("fd://3", "\"fd://3\": inherited descriptors are not supported yet: write host:port"),
         ] {
             assert_eq!(bind(text), Err(expected.to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn switches_and_modes() {
+        for text in ["on", "On", "true", "yes", "1"] {
+            assert_eq!(switch(text), Ok(ProxyProtocol::On));
+        }
+        for text in ["off", "FALSE", "no", "0"] {
+            assert_eq!(switch(text), Ok(HostTrust::Ignored));
+        }
+        let expected = "\"v1\" is neither on nor off: write one of the two".to_owned();
+        assert_eq!(switch::<ProxyProtocol>("v1"), Err(expected));
+        for (text, expected) in [("660", 0o660), ("0777", 0o777), ("000", 0)] {
+            assert_eq!(mode(text), Ok(expected));
+        }
+        for text in ["", "66", "1777", "00660", "678", "-66", "+660", "0o660", "rw-", "66\u{e9}"] {
+            let expected =
+                format!("\"{text}\" is no mode of a file: write three octal digits, such as 660");
+            assert_eq!(mode(text), Err(expected));
+        }
+    }
+
+    #[test]
+    fn proxies_are_addresses_networks_and_two_words() {
+        assert_eq!(proxy("unix"), Ok(Proxy::Unix));
+        assert_eq!(proxy("*"), Ok(Proxy::Anybody));
+        assert_eq!(proxy("10.0.0.0/8"), Ok(Proxy::Network("10.0.0.0/8".parse().unwrap())));
+        assert_eq!(
+            proxy("10.0.0.1/8"),
+            Err("\"10.0.0.1/8\" is no network: write 10.0.0.0/8, or 10.0.0.1 for this one address"
+                .to_owned())
+        );
+        for text in ["", "localhost", "127.0.0.1:80", "unix:", "unix:/run/a", "10.0.0.0/33"] {
+            let expected = format!(
+                "\"{text}\" is no address of a proxy: write one such as 127.0.0.1, a network such \
+                 as 10.0.0.0/8, or unix"
+            );
+            assert_eq!(proxy(text), Err(expected));
+        }
+        let many = |count| proxies(vec![Proxy::Unix; count]);
+        assert_eq!(many(PROXY_NETWORKS_MAX).map(|list| list.len()), Ok(PROXY_NETWORKS_MAX));
+        assert_eq!(
+            many(PROXY_NETWORKS_MAX + 1),
+            Err("1025 addresses are too many: write at most 1024, or larger networks".to_owned())
+        );
     }
 
     #[test]
@@ -281,6 +437,16 @@ mod tests {
             let expected =
                 format!("\"{text}\" is not a number of threads: write a number from 0 to 512");
             assert_eq!(threads(text), Err(expected));
+        }
+        assert_eq!(connections_per_client_max("0"), Ok(None));
+        assert_eq!(connections_per_client_max("1"), Ok(Some(1)));
+        assert_eq!(connections_per_client_max("65536"), Ok(Some(CONNECTIONS_PER_LANE_MAX)));
+        for text in ["65537", "-1", "off", ""] {
+            let expected = format!(
+                "\"{text}\" is not a number of connections: write a number from 1 to 65536, or 0 \
+                 for no limit"
+            );
+            assert_eq!(connections_per_client_max(text), Err(expected));
         }
     }
 

@@ -3,10 +3,12 @@
 //! The values are well formed one by one. Whether they fit together and to the file system is
 //! checked in `settings` and `sites`.
 
+use crate::address::HostTrust;
+use crate::address::Proxy;
+use crate::config::binds::WrittenBind;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::settings::AccessLog;
-use crate::config::settings::Bind;
 use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
@@ -45,11 +47,15 @@ impl<T> Written<T> {
 /// Options of the whole server. None: not written.
 #[derive(Debug, Default)]
 pub(super) struct Options {
-    pub(super) binds: Vec<Written<Bind>>,
+    pub(super) binds: Vec<WrittenBind>,
+    pub(super) proxies: Option<Written<Vec<Proxy>>>,
+    pub(super) forwarded_host: Option<Written<HostTrust>>,
     pub(super) lanes: Option<Written<Lanes>>,
     pub(super) keep_alive: Option<Written<Duration>>,
     pub(super) graceful_timeout: Option<Written<Duration>>,
     pub(super) body_bytes_max: Option<Written<u64>>,
+    /// Within: None where there is to be no limit.
+    pub(super) connections_per_client_max: Option<Written<Option<usize>>>,
     pub(super) access_log: Option<Written<AccessLog>>,
     pub(super) log_level: Option<Written<LogLevel>>,
     pub(super) io: Option<Written<Io>>,
@@ -60,10 +66,15 @@ impl Options {
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             binds: if self.binds.is_empty() { other.binds } else { self.binds },
+            proxies: self.proxies.or(other.proxies),
+            forwarded_host: self.forwarded_host.or(other.forwarded_host),
             lanes: self.lanes.or(other.lanes),
             keep_alive: self.keep_alive.or(other.keep_alive),
             graceful_timeout: self.graceful_timeout.or(other.graceful_timeout),
             body_bytes_max: self.body_bytes_max.or(other.body_bytes_max),
+            connections_per_client_max: self
+                .connections_per_client_max
+                .or(other.connections_per_client_max),
             access_log: self.access_log.or(other.access_log),
             log_level: self.log_level.or(other.log_level),
             io: self.io.or(other.io),

@@ -7,6 +7,7 @@ use crate::connection::Connection;
 use crate::connection::Ended;
 use crate::connection::body;
 use crate::connection::body::NoBody;
+use crate::connection::deadline::Watch;
 use crate::connection::decide::Call;
 use crate::connection::decide::Facts;
 use crate::connection::decide::Settlement;
@@ -14,7 +15,6 @@ use crate::connection::decide::Unread;
 use crate::connection::error_page;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
-use crate::connection::outbox;
 use crate::limits::COPY_BODY_BYTES_MAX;
 use crate::limits::STREAM_PIECES_MAX;
 use crate::python::Reply;
@@ -30,6 +30,7 @@ use crate::response::status::forbids_body;
 use crate::response::stream::End;
 use crate::response::stream::Received;
 use crate::uring::socket::More;
+use crate::uring::socket::Peer;
 
 /// Reads the request's body, calls the application, and sends what it answers. The request's head
 /// has been consumed.
@@ -43,7 +44,7 @@ pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Se
         connection.outbox.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
     connection.flush().await?;
-    let body = match body::read(connection, facts.framing).await {
+    let body = match body::read(connection, facts.framing, call.held_bytes()).await {
         Ok(body) => body,
         Err(NoBody::Ended(ended)) => return Err(ended),
         Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject, call.asked)),
@@ -63,7 +64,7 @@ async fn relay(
     let request = WsgiRequest {
         head: std::mem::take(&mut call.head),
         script_name_bytes: call.script_name_bytes,
-        peer: connection.peer,
+        peer: connection.peer.clone(),
         local: connection.local,
         body,
     };
@@ -71,19 +72,38 @@ async fn relay(
     let Some(gateway) = service.apps.get(call.app) else {
         return Ok(fail(connection, &call, Head::new(500)));
     };
+    // The client's leaving is looked for from here on, and not from an earlier request's time.
+    connection.watch.stop();
     let Ok(mut reply) = gateway.call(request) else {
         let mut head = Head::new(503);
         head.field("Retry-After", "1");
         return Ok(fail(connection, &call, head));
     };
     let mut piece = service.take_buffer();
-    let first = reply.receive(&mut piece).await;
+    let first = receive(&connection.watch, &mut reply, &mut piece).await?;
     let Received { head: Some(head), end } = first else {
         return Ok(fail(connection, &call, Head::new(500)));
     };
     let settlement = send(connection, &call, &head, end, &mut piece, reply).await?;
     service.keep_buffer(piece);
     Ok(settlement)
+}
+
+/// The next of the answer, unless its client leaves before. A client that has closed and one that
+/// has only ended its sending look the same: a request that waits for Python is taken back from
+/// both, as with nginx; once the application has been called, the answer goes to whoever still
+/// reads.
+async fn receive(watch: &Watch, reply: &mut Reply, piece: &mut Vec<u8>) -> Result<Received, Ended> {
+    loop {
+        let left = tokio::select! {
+            biased;
+            received = reply.receive(piece) => return Ok(received),
+            left = watch.peer_leaves() => left,
+        };
+        if left == Peer::Gone || !reply.has_begun() {
+            return Err(Ended::PeerGone);
+        }
+    }
 }
 
 /// Answers in the application's place, after the body was read.
@@ -138,6 +158,7 @@ async fn send(
     } else {
         loop {
             body_bytes += piece.len() as u64;
+            connection.outbox.beside_bytes = piece.capacity();
             push(connection, piece, plan.delimitation, &end).await?;
             match end {
                 End::Complete => break,
@@ -149,11 +170,12 @@ async fn send(
             }
             pieces += 1;
             if pieces % STREAM_PIECES_MAX == 0 {
-                outbox::wait_for_room(&connection.socket, &connection.watch).await?;
+                connection.outbox.wait_for_room(&connection.socket, &connection.watch).await?;
             }
             piece.clear();
-            end = reply.receive(piece).await.end;
+            end = receive(&connection.watch, &mut reply, piece).await?.end;
         }
+        connection.outbox.beside_bytes = 0;
     }
     if let Some(record) = &call.record {
         record.log(&connection.service, head.status(), body_bytes);

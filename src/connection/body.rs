@@ -6,9 +6,11 @@
 
 use std::io;
 
+use crate::clock::Moment;
 use crate::connection::Connection;
 use crate::connection::Ended;
 use crate::connection::deadline::Waiting;
+use crate::connection::pace::Pace;
 use crate::limits::BODY_MEMORY_BYTES_MAX;
 use crate::limits::BODY_READ_BYTES;
 use crate::limits::BODY_WAIT_MAX;
@@ -38,12 +40,14 @@ impl From<Reject> for NoBody {
     }
 }
 
-/// Reads the whole body of the request whose head was just consumed.
+/// Reads the whole body of the request whose head was just consumed. `beside_bytes` of memory are
+/// held for the request meanwhile.
 pub(super) async fn read(
     connection: &mut Connection,
     framing: Framing,
+    beside_bytes: usize,
 ) -> Result<RequestBody, NoBody> {
-    let mut store = Store::new(connection);
+    let mut store = Store::new(connection, beside_bytes);
     match framing {
         Framing::None => {}
         Framing::Length(bytes) => read_length(connection, bytes, &mut store).await?,
@@ -60,6 +64,7 @@ pub(super) async fn drain(
     bytes_max: u64,
 ) -> Result<Drained, Ended> {
     let mut decoder = Decoder::new();
+    let mut pace = Pace::new(Moment::now(), BODY_WAIT_MAX);
     let mut thrown = Vec::new();
     let mut left = match framing {
         Framing::None => return Ok(Drained::Whole),
@@ -87,7 +92,7 @@ pub(super) async fn drain(
             let whole = framing != Framing::Chunked;
             return Ok(if whole { Drained::Whole } else { Drained::Partly });
         }
-        receive(connection).await.map_err(|_| Ended::PeerGone)?;
+        receive(connection, 0, &mut pace).await.map_err(|_| Ended::PeerGone)?;
     }
 }
 
@@ -110,10 +115,11 @@ async fn read_length(
     store.memory.extend_from_slice(ready.get(..take).unwrap_or_default());
     connection.input.consume(take);
     let mut left = bytes - take as u64;
+    let mut pace = Pace::new(Moment::now(), BODY_WAIT_MAX);
     // Past the bytes that came with the head, the socket is read straight into the body.
     while left > 0 {
         store.spill_when_full().await.map_err(NoBody::Spool)?;
-        left -= receive_into(connection, store, left).await?;
+        left -= receive_into(connection, store, left, &mut pace).await?;
     }
     Ok(())
 }
@@ -121,6 +127,7 @@ async fn read_length(
 async fn read_chunked(connection: &mut Connection, store: &mut Store) -> Result<(), NoBody> {
     let bytes_max = connection.service.body_bytes_max;
     let mut decoder = Decoder::new();
+    let mut pace = Pace::new(Moment::now(), BODY_WAIT_MAX);
     loop {
         let progress = decoder.decode(connection.input.unused(), &mut store.memory)?;
         let (Progress::Complete { used } | Progress::NeedMore { used }) = progress;
@@ -133,17 +140,22 @@ async fn read_chunked(connection: &mut Connection, store: &mut Store) -> Result<
             return Ok(());
         }
         store.spill_when_full().await.map_err(NoBody::Spool)?;
-        receive(connection).await?;
+        receive(connection, store.held_bytes(), &mut pace).await?;
     }
 }
 
-/// Receives more into the connection's own buffer.
-async fn receive(connection: &mut Connection) -> Result<(), NoBody> {
-    connection.watch.wait(Waiting::Request, BODY_WAIT_MAX);
+/// Receives more into the connection's own buffer. `held_bytes` of memory are held beside it.
+async fn receive(
+    connection: &mut Connection,
+    held_bytes: usize,
+    pace: &mut Pace,
+) -> Result<(), NoBody> {
+    connection.watch.wait_until(Waiting::Request, pace.due(Moment::now()));
     let buffer = connection.input.lend();
+    connection.watch.hold(buffer.capacity() + connection.outbox.held_bytes() + held_bytes);
     let (received, buffer) = connection.socket.receive(buffer, usize::MAX).await;
     connection.input.give_back(buffer);
-    conclude(connection, &received).map(drop)
+    conclude(connection, &received, pace).map(drop)
 }
 
 /// Receives at most `bytes_max` bytes behind the body in memory.
@@ -151,26 +163,36 @@ async fn receive_into(
     connection: &Connection,
     store: &mut Store,
     bytes_max: u64,
+    pace: &mut Pace,
 ) -> Result<u64, NoBody> {
-    connection.watch.wait(Waiting::Request, BODY_WAIT_MAX);
+    connection.watch.wait_until(Waiting::Request, pace.due(Moment::now()));
     let mut memory = std::mem::take(&mut store.memory);
     // Grown as bytes come, so that a promise alone costs no memory.
     let wanted = usize::try_from(bytes_max).unwrap_or(usize::MAX);
     let step = memory.len().clamp(READ_BUFFER_BYTES_MIN, BODY_READ_BYTES).min(wanted);
     memory.reserve(step);
+    let own_bytes = connection.input.capacity() + connection.outbox.held_bytes();
+    connection.watch.hold(own_bytes + store.beside_bytes + memory.capacity());
     let (received, memory) = connection.socket.receive(memory, wanted.min(BODY_READ_BYTES)).await;
     store.memory = memory;
-    conclude(connection, &received).map(|bytes| bytes as u64)
+    conclude(connection, &received, pace).map(|bytes| bytes as u64)
 }
 
-fn conclude(connection: &Connection, received: &io::Result<usize>) -> Result<usize, NoBody> {
+fn conclude(
+    connection: &Connection,
+    received: &io::Result<usize>,
+    pace: &mut Pace,
+) -> Result<usize, NoBody> {
     connection.watch.stop();
     match received {
         Ok(0) if connection.watch.has_passed(End::Receiving) => {
             Err(NoBody::Refused(Reject::BodyTimeout))
         }
         Ok(0) | Err(_) => Err(NoBody::Ended(Ended::PeerGone)),
-        Ok(bytes) => Ok(*bytes),
+        Ok(bytes) => {
+            pace.moved(*bytes as u64);
+            Ok(*bytes)
+        }
     }
 }
 
@@ -179,11 +201,17 @@ struct Store {
     io: Io,
     memory: Vec<u8>,
     spool: Option<Spool>,
+    /// Bytes of memory that are held for the same request.
+    beside_bytes: usize,
 }
 
 impl Store {
-    fn new(connection: &Connection) -> Self {
-        Self { io: connection.service.io, memory: Vec::new(), spool: None }
+    fn new(connection: &Connection, beside_bytes: usize) -> Self {
+        Self { io: connection.service.io, memory: Vec::new(), spool: None, beside_bytes }
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.memory.capacity() + self.beside_bytes
     }
 
     fn bytes(&self) -> u64 {

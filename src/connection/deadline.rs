@@ -1,13 +1,19 @@
-//! The deadlines of all connections of a lane: one structure, one timer.
+//! The watch over all connections of a lane: until when each of them waits, how much memory it
+//! holds meanwhile, and whether its peer has left while nothing was pending on its socket. One
+//! structure, one timer.
 //!
 //! Setting a deadline is two stores. A task of the lane sweeps over all of them every
-//! [`DEADLINE_TICK`] and ends the connections whose time is over by shutting their socket down, so
-//! that the pending operation completes: a pending receive must never be dropped, as it would
-//! swallow the next bytes. With no connection open nothing ticks.
+//! [`DEADLINE_TICK`] and ends the connections whose time is over, or some of those that hold memory
+//! when all hold too much, by shutting their socket down, so that the pending operation completes:
+//! a pending receive must never be dropped, as it would swallow the next bytes. With no connection
+//! open nothing ticks.
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
@@ -15,8 +21,11 @@ use tokio::sync::Notify;
 
 use crate::clock::Moment;
 use crate::limits::DEADLINE_TICK;
+use crate::limits::SHORTAGE_NOTICE_TIME;
+use crate::limits::UNCOUNTED_BYTES_MAX;
 use crate::uring::socket::End;
 use crate::uring::socket::Ending;
+use crate::uring::socket::Peer;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +44,8 @@ pub enum Waiting {
 pub struct Deadlines {
     watches: RefCell<Slab<Rc<Clockwork>>>,
     first_watch: Notify,
+    /// The sum over all watches.
+    held_bytes: Cell<usize>,
 }
 
 /// One connection's deadline. Ends with the connection.
@@ -47,16 +58,33 @@ pub struct Watch {
 struct Clockwork {
     waiting: Cell<Waiting>,
     due: Cell<Moment>,
+    /// Bytes held while it waits.
+    held_bytes: Cell<usize>,
     /// What a deadline has ended. It stays ended, so this is never taken back.
     passed: Cell<Option<End>>,
+    /// Whether we have ended the receiving, so that it says nothing of the peer.
+    receiving: Cell<Receiving>,
+    /// The task that wants to know when its peer leaves.
+    listener: Cell<Option<Waker>>,
+    left: Cell<Option<Peer>>,
     ending: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    GoesOn,
+    Ended,
 }
 
 impl Deadlines {
     /// No watches yet.
     #[must_use]
     pub fn new() -> Rc<Self> {
-        Rc::new(Self { watches: RefCell::new(Slab::new()), first_watch: Notify::new() })
+        Rc::new(Self {
+            watches: RefCell::new(Slab::new()),
+            first_watch: Notify::new(),
+            held_bytes: Cell::new(0),
+        })
     }
 
     /// Begins to watch over a connection.
@@ -65,7 +93,11 @@ impl Deadlines {
         let clockwork = Rc::new(Clockwork {
             waiting: Cell::new(Waiting::Nothing),
             due: Cell::new(Moment::NEVER),
+            held_bytes: Cell::new(0),
             passed: Cell::new(None),
+            receiving: Cell::new(Receiving::GoesOn),
+            listener: Cell::new(None),
+            left: Cell::new(None),
             ending,
         });
         let mut watches = self.watches.borrow_mut();
@@ -76,24 +108,79 @@ impl Deadlines {
         Watch { clockwork, key, deadlines: Rc::clone(self) }
     }
 
-    /// Sweeps for ever. The lane runs this as a task of its own.
-    pub async fn sweep(self: Rc<Self>) {
+    /// Sweeps for ever. The lane runs this as a task of its own. `held_bytes_max` is how much the
+    /// connections may hold together.
+    pub async fn sweep(self: Rc<Self>, held_bytes_max: usize) {
+        let mut notice_due = Moment::now();
         loop {
             if self.watches.borrow().is_empty() {
                 self.first_watch.notified().await;
             }
             tokio::time::sleep(DEADLINE_TICK).await;
-            self.end_passed(Moment::now());
+            let now = Moment::now();
+            self.end_passed(now);
+            let ended = self.end_holders(held_bytes_max);
+            if ended > 0 && now >= notice_due {
+                notice_due = now.after(SHORTAGE_NOTICE_TIME);
+                tracing::warn!(ended, "connections hold too much memory: the slowest ones end");
+            }
         }
+    }
+
+    /// Bytes that the connections hold together while they wait for their peers.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes.get()
     }
 
     fn end_passed(&self, now: Moment) {
         for (_, watch) in self.watches.borrow().iter() {
-            if watch.due.get() <= now {
-                watch.due.set(Moment::NEVER);
-                watch.passed.set(Some(watch.end()));
+            match watch.waiting.get() {
+                Waiting::Nothing => watch.look_at_peer(now),
+                _ if watch.due.get() <= now => watch.expire(),
+                _ => {}
             }
         }
+    }
+
+    /// Ends the connections that have been between two requests for longest, as if their time were
+    /// over: at most `count_max`, and half of those that there are, lest one that has just come is
+    /// ended before its first request. Gives how many those were.
+    pub fn end_longest_idle(&self, count_max: usize) -> usize {
+        let watches = self.watches.borrow();
+        let mut idle = waiting(&watches, |watch| watch.waiting.get() == Waiting::Idle);
+        let count = count_max.min(idle.len().div_ceil(2));
+        if (1..idle.len()).contains(&count) {
+            // All wait equally long, so whose deadline is nearest has waited longest.
+            idle.select_nth_unstable_by_key(count - 1, |watch| watch.due.get());
+        }
+        idle.truncate(count);
+        for watch in &idle {
+            watch.expire();
+        }
+        idle.len()
+    }
+
+    /// Ends connections that hold memory until the others hold no more than this together. Gives
+    /// how many those were.
+    fn end_holders(&self, held_bytes_max: usize) -> usize {
+        let mut excess_bytes = self.held_bytes.get().saturating_sub(held_bytes_max);
+        if excess_bytes == 0 {
+            return 0;
+        }
+        let watches = self.watches.borrow();
+        let mut holders = waiting(&watches, |watch| watch.held_bytes.get() > 0);
+        holders.sort_unstable_by_key(|watch| watch.due.get());
+        let mut ended = 0;
+        for watch in holders {
+            if excess_bytes == 0 {
+                break;
+            }
+            excess_bytes = excess_bytes.saturating_sub(watch.held_bytes.get());
+            watch.expire();
+            ended += 1;
+        }
+        ended
     }
 
     /// Ends every connection that is between two requests.
@@ -113,7 +200,39 @@ impl Deadlines {
     }
 }
 
+/// Those that have a deadline, and are as they should be.
+fn waiting(
+    watches: &Slab<Rc<Clockwork>>,
+    is_meant: impl Fn(&Clockwork) -> bool,
+) -> Vec<&Clockwork> {
+    let waiting = watches.iter().map(|(_, watch)| &**watch);
+    waiting.filter(|watch| watch.due.get() < Moment::NEVER && is_meant(watch)).collect()
+}
+
 impl Clockwork {
+    /// The time is over.
+    fn expire(&self) {
+        self.due.set(Moment::NEVER);
+        self.passed.set(Some(self.end()));
+    }
+
+    /// Nothing is pending on the socket while an answer is being made, so somebody must look: from
+    /// the second sweep on that finds the connection so, as most answers take less time.
+    fn look_at_peer(&self, now: Moment) {
+        if self.due.get() == Moment::NEVER {
+            self.due.set(now);
+            return;
+        }
+        let Some(listener) = self.listener.take() else { return };
+        let left = match self.ending.peer() {
+            Peer::Gone => Peer::Gone,
+            Peer::SendsNoMore if self.receiving.get() == Receiving::GoesOn => Peer::SendsNoMore,
+            Peer::SendsNoMore | Peer::There => return self.listener.set(Some(listener)),
+        };
+        self.left.set(Some(left));
+        listener.wake();
+    }
+
     fn end(&self) -> End {
         let end = match self.waiting.get() {
             // A peer that is late can still read the 408, and a request that arrived in this very
@@ -121,8 +240,15 @@ impl Clockwork {
             Waiting::Request | Waiting::Idle => End::Receiving,
             Waiting::Peer | Waiting::Nothing => End::Both,
         };
-        self.ending.end(end);
+        self.end_now(end);
         end
+    }
+
+    fn end_now(&self, end: End) {
+        if end != End::Sending {
+            self.receiving.set(Receiving::Ended);
+        }
+        self.ending.end(end);
     }
 }
 
@@ -138,10 +264,41 @@ impl Watch {
         self.clockwork.due.set(due);
     }
 
+    /// Until the end of the wait the connection holds so many bytes.
+    pub fn hold(&self, bytes: usize) {
+        let bytes = if bytes > UNCOUNTED_BYTES_MAX { bytes } else { 0 };
+        let before = self.clockwork.held_bytes.replace(bytes);
+        if bytes != before {
+            let all = &self.deadlines.held_bytes;
+            all.set(all.get() - before + bytes);
+        }
+    }
+
     /// The connection no longer waits for the peer.
     pub fn stop(&self) {
         self.clockwork.waiting.set(Waiting::Nothing);
         self.clockwork.due.set(Moment::NEVER);
+        self.hold(0);
+    }
+
+    /// Ends one or both directions, as the socket itself would: what the peer does is told from it.
+    pub fn end(&self, end: End) {
+        self.clockwork.end_now(end);
+    }
+
+    /// Waits until the sweep sees that the peer has left, wholly or perhaps only with its sending;
+    /// that is told again by each sweep. Never ends while the peer is there.
+    pub async fn peer_leaves(&self) -> Peer {
+        // What was seen before this wait may have been of an earlier request.
+        self.clockwork.left.set(None);
+        poll_fn(|context| match self.clockwork.left.take() {
+            Some(left) => Poll::Ready(left),
+            None => {
+                self.clockwork.listener.set(Some(context.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
     }
 
     /// Whether a deadline, and not the peer, has ended this. A request that came in the very moment
@@ -154,6 +311,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        self.hold(0);
         self.deadlines.watches.borrow_mut().remove(self.key);
     }
 }
@@ -161,7 +319,14 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
+    use std::net::TcpListener;
+    use std::net::TcpStream;
+    use std::os::fd::OwnedFd;
+    use std::pin::pin;
     use std::rc::Weak;
+    use std::task::Context;
+    use std::time::Instant;
 
     #[test]
     fn a_late_head_says_nothing_about_its_answer() {
@@ -175,6 +340,148 @@ mod tests {
         assert!(watch.has_passed(End::Receiving), "nothing more is received");
         deadlines.end_passed(Moment::now().after(Duration::from_secs(2)));
         assert!(watch.has_passed(End::Both));
+    }
+
+    /// Compared with sorting all of them.
+    #[test]
+    fn those_that_have_been_idle_for_longest_make_room() {
+        for count_max in [0, 1, 2, 3, 4, 5, 8, 64, usize::MAX] {
+            let deadlines = Deadlines::new();
+            let start = Moment::now();
+            let mut idle = Vec::new();
+            let mut busy = Vec::new();
+            for number in 0..64_u64 {
+                let watch = deadlines.watch(Ending::Ring(Weak::new()));
+                // Each second once, in no order.
+                let due = start.after(Duration::from_secs(1 + number * 37 % 64));
+                let (waiting, kept) = match number % 8 {
+                    0 => (Waiting::Idle, &mut idle),
+                    1..4 => (Waiting::Request, &mut busy),
+                    _ => (Waiting::Peer, &mut busy),
+                };
+                watch.wait_until(waiting, due);
+                kept.push((due, watch));
+            }
+            let expected = count_max.min(4);
+            assert_eq!(deadlines.end_longest_idle(count_max), expected);
+            idle.sort_by_key(|(due, _)| *due);
+            for (place, (_, watch)) in idle.iter().enumerate() {
+                assert_eq!(watch.has_passed(End::Receiving), place < expected, "{count_max}");
+            }
+            let ended = |watch: &Watch| watch.clockwork.passed.get().is_some();
+            assert!(busy.iter().all(|(_, watch)| !ended(watch)), "what is busy goes on");
+            let mut others = idle.len() - expected;
+            while others > 0 {
+                let ended = deadlines.end_longest_idle(usize::MAX);
+                assert_eq!(ended, others.div_ceil(2), "no connection twice");
+                others -= ended;
+            }
+        }
+    }
+
+    /// 30 connections that hold 10,000 bytes each, and as many that hold nearly nothing.
+    #[test]
+    fn those_that_hold_memory_and_wait_longest_end_where_there_is_too_much() {
+        for (held_bytes_max, expected) in
+            [(usize::MAX, 0), (300_000, 0), (299_999, 1), (290_000, 1), (155_000, 15), (0, 30)]
+        {
+            let deadlines = Deadlines::new();
+            let start = Moment::now();
+            let watches: Vec<Watch> = (0..60_u64)
+                .map(|number| {
+                    let watch = deadlines.watch(Ending::Ring(Weak::new()));
+                    let waiting = if number < 30 { Waiting::Request } else { Waiting::Peer };
+                    watch.wait_until(waiting, start.after(Duration::from_secs(1 + number)));
+                    watch.hold(if number % 2 == 0 { UNCOUNTED_BYTES_MAX } else { 10_000 });
+                    watch
+                })
+                .collect();
+            assert_eq!(deadlines.held_bytes(), 300_000);
+            assert_eq!(deadlines.end_holders(held_bytes_max), expected);
+            let ended = watches.iter().enumerate();
+            let ended = ended.filter(|(_, watch)| watch.clockwork.passed.get().is_some());
+            let ended: Vec<usize> = ended.map(|(number, _)| number).collect();
+            let soonest: Vec<usize> = (0..expected).map(|place| 2 * place + 1).collect();
+            assert_eq!(ended, soonest, "{held_bytes_max}");
+            drop(watches);
+            assert_eq!(deadlines.held_bytes(), 0);
+        }
+    }
+
+    /// A connection whose answer is being made, and its client.
+    fn answering(deadlines: &Rc<Deadlines>) -> (Rc<OwnedFd>, Watch, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Rc::new(OwnedFd::from(listener.accept().unwrap().0));
+        let watch = deadlines.watch(Ending::Ring(Rc::downgrade(&socket)));
+        (socket, watch, client)
+    }
+
+    /// What the sweeps tell a task that listens, after `leave` has happened.
+    fn told(deadlines: &Deadlines, watch: &Watch, leave: impl FnOnce()) -> Option<Peer> {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut leaves = pin!(watch.peer_leaves());
+        assert!(leaves.as_mut().poll(&mut context).is_pending());
+        leave();
+        // The kernel hands packets over loopback within the call that sends them, or soon after.
+        let until = Instant::now() + Duration::from_millis(200);
+        while Instant::now() < until {
+            deadlines.end_passed(Moment::now());
+            if let Poll::Ready(left) = leaves.as_mut().poll(&mut context) {
+                return Some(left);
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn a_peer_that_leaves_while_its_answer_is_made_is_noticed() {
+        let deadlines = Deadlines::new();
+        let (_socket, watch, client) = answering(&deadlines);
+        assert_eq!(told(&deadlines, &watch, || {}), None, "it is there");
+        let end_sending = || client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(told(&deadlines, &watch, end_sending), Some(Peer::SendsNoMore));
+        assert_eq!(told(&deadlines, &watch, || {}), Some(Peer::SendsNoMore), "it is told again");
+        let (_socket, watch, client) = answering(&deadlines);
+        let reset = || {
+            socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+            drop(client);
+        };
+        assert_eq!(told(&deadlines, &watch, reset), Some(Peer::Gone));
+    }
+
+    #[test]
+    fn our_own_end_of_receiving_is_not_taken_for_the_peers() {
+        let deadlines = Deadlines::new();
+        let (_socket, watch, client) = answering(&deadlines);
+        assert_eq!(told(&deadlines, &watch, || watch.end(End::Receiving)), None);
+        drop(client);
+    }
+
+    #[test]
+    fn the_first_sweep_does_not_look() {
+        let deadlines = Deadlines::new();
+        let (_socket, watch, client) = answering(&deadlines);
+        drop(client);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut leaves = pin!(watch.peer_leaves());
+        for _ in 0..100 {
+            watch.stop();
+            deadlines.end_passed(Moment::now());
+            assert!(leaves.as_mut().poll(&mut context).is_pending(), "each answer is a quick one");
+        }
+    }
+
+    #[test]
+    fn what_is_held_counts_until_the_wait_is_over() {
+        let deadlines = Deadlines::new();
+        let watch = deadlines.watch(Ending::Ring(Weak::new()));
+        watch.wait(Waiting::Request, Duration::from_secs(1));
+        watch.hold(10_000);
+        watch.hold(20_000);
+        assert_eq!(deadlines.held_bytes(), 20_000, "it has grown");
+        watch.stop();
+        assert_eq!(deadlines.held_bytes(), 0);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! What can be answered at once is appended to the outbox here; what needs the disk, the socket or
 //! Python comes back as a [`Step`] that owns all it needs.
 
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -12,6 +11,7 @@ use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
+use crate::address::Address;
 use crate::connection::error_page;
 use crate::connection::error_page::Asked;
 use crate::connection::file_answer;
@@ -113,9 +113,18 @@ pub(super) struct Call {
     pub record: Option<Record>,
 }
 
+impl Call {
+    /// Bytes of memory that it owns.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.capacity() + self.record.as_ref().map_or(0, Record::held_bytes)
+    }
+}
+
 /// What the answer's framing and the connection's future depend on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
+    /// Which request of its connection this is, from 1 on.
+    pub number: u64,
     pub method: Method,
     pub version: Version,
     pub persistence: Persistence,
@@ -127,7 +136,9 @@ pub(super) struct Facts {
 pub(super) struct Desk<'connection> {
     pub service: &'connection Service,
     pub out: &'connection mut Vec<u8>,
-    pub peer: SocketAddr,
+    pub peer: Address,
+    /// Which request of its connection is decided on, from 1 on.
+    pub number: u64,
 }
 
 impl Desk<'_> {
@@ -194,7 +205,7 @@ impl Desk<'_> {
             app,
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
-            facts: Facts::of(request),
+            facts: self.facts(request),
             asked: Asked::of(request),
             record: self.record(request),
         }))
@@ -235,7 +246,7 @@ impl Desk<'_> {
     /// What becomes of the connection when this request has a complete answer and its body is
     /// unread.
     pub(super) fn settlement(&self, request: &Request<'_>) -> (Settlement, ConnectionField) {
-        let facts = Facts::of(request);
+        let facts = self.facts(request);
         // Every answer that is made here has a length or no body.
         let exchange =
             facts.exchange(self.service.phase(), facts.unread_body(), Delimitation::None);
@@ -247,15 +258,9 @@ impl Desk<'_> {
         (settlement, lifecycle::connection_field(&exchange))
     }
 
-    /// The request's part of a line in the access log, when there is one.
-    pub(super) fn record(&self, request: &Request<'_>) -> Option<Record> {
-        Record::new(self.service, self.peer, request)
-    }
-}
-
-impl Facts {
-    fn of(request: &Request<'_>) -> Self {
-        Self {
+    const fn facts(&self, request: &Request<'_>) -> Facts {
+        Facts {
+            number: self.number,
             method: request.method,
             version: request.version,
             persistence: request.persistence,
@@ -264,6 +269,13 @@ impl Facts {
         }
     }
 
+    /// The request's part of a line in the access log, when there is one.
+    pub(super) fn record(&self, request: &Request<'_>) -> Option<Record> {
+        Record::new(self.service, self.peer, request)
+    }
+}
+
+impl Facts {
     /// The exchange that the lifecycle decides about. The lane's phase is asked for when the head
     /// is made: it may have changed while the application worked.
     pub(super) const fn exchange(
@@ -273,6 +285,7 @@ impl Facts {
         delimitation: Delimitation,
     ) -> Exchange {
         Exchange {
+            number: self.number,
             version: self.version,
             persistence: self.persistence,
             body,

@@ -4,6 +4,7 @@
 //! the head of the answer says about that. It knows neither the socket nor the clock.
 
 use crate::limits::DRAIN_BYTES_MAX;
+use crate::limits::REQUESTS_PER_CONNECTION_MAX;
 use crate::request::Persistence;
 use crate::request::Version;
 use crate::response::head::ConnectionField;
@@ -12,6 +13,8 @@ use crate::response::head::Delimitation;
 /// One request and its answer, as far as they matter for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
+    /// Which request of its connection this is, from 1 on.
+    pub number: u64,
     /// The version of the request.
     pub version: Version,
     /// What the request said about the connection.
@@ -70,6 +73,9 @@ pub(super) const fn after(exchange: &Exchange) -> Next {
     if matches!(exchange.persistence, Persistence::Close) {
         return Next::Close;
     }
+    if exchange.number >= REQUESTS_PER_CONNECTION_MAX {
+        return Next::Close;
+    }
     match (exchange.delimitation, exchange.version) {
         (Delimitation::Close, _) => return Next::Close,
         // HTTP/1.0 knows no chunks (section 6.1): it reads on to the end of the connection.
@@ -103,6 +109,7 @@ mod tests {
 
     /// A plain exchange that keeps its connection.
     const PLAIN: Exchange = Exchange {
+        number: 1,
         version: Version::Http11,
         persistence: Persistence::KeepAlive,
         body: BodyRest::Nothing,
@@ -125,6 +132,9 @@ mod tests {
             (OLD, Keep, KeepAlive),
             (Exchange { persistence: last, ..PLAIN }, Close, SayClose),
             (Exchange { persistence: last, ..OLD }, Close, SayClose),
+            (Exchange { number: REQUESTS_PER_CONNECTION_MAX - 1, ..PLAIN }, Keep, Implied),
+            (Exchange { number: REQUESTS_PER_CONNECTION_MAX, ..PLAIN }, Close, SayClose),
+            (Exchange { number: u64::MAX, ..OLD }, Close, SayClose),
             (Exchange { service: Service::Ending, ..PLAIN }, Close, SayClose),
             (Exchange { service: Service::Ending, ..OLD }, Close, SayClose),
             (delimited(chunked), Keep, Implied),
@@ -159,6 +169,7 @@ mod tests {
                     Exchange { delimitation: Delimitation::Close, ..exchange },
                     Exchange { service: Service::Ending, ..exchange },
                     Exchange { body: BodyRest::Withheld, ..exchange },
+                    Exchange { number: REQUESTS_PER_CONNECTION_MAX, ..exchange },
                 ];
                 for exchange in closing {
                     assert_eq!(after(&exchange), Next::Close, "{exchange:?}");

@@ -3,6 +3,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `service` | what the lane offers to its connections |
+//! | `clients` | how many connections each client has; pure |
+//! | `proxy_header` | the client that a proxy announces before the first request |
 //! | `read_buffer` | received bytes that are not used yet |
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
@@ -11,23 +13,30 @@
 //! | `outbox` | sending, and waiting for a slow peer |
 //! | `lifecycle` | every rule on whether the connection goes on; pure |
 //! | `deadline` | every wait's end |
+//! | `pace` | how slow a peer may be; pure |
 
 mod app_answer;
 mod body;
+mod clients;
 mod decide;
 mod error_page;
 mod file_answer;
 mod lifecycle;
 mod outbox;
+mod pace;
+mod proxy_header;
 mod read_buffer;
 mod record;
 
 pub mod deadline;
 pub mod service;
 
-use std::net::SocketAddr;
+pub use proxy_header::ProxyHeader;
+
 use std::rc::Rc;
 
+use crate::address::Address;
+use crate::address::Standing;
 use crate::clock::Moment;
 use crate::connection::body::Drained;
 use crate::connection::deadline::Waiting;
@@ -49,7 +58,9 @@ use crate::limits::HEAD_TIME_MAX;
 use crate::limits::LINGER_TIME_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
 use crate::limits::SEND_WAIT_MAX;
+use crate::request::Peer;
 use crate::request::Reject;
+use crate::request::forwarded;
 use crate::request::head;
 use crate::request::head::Parsed;
 use crate::request::head::Scan;
@@ -85,29 +96,34 @@ struct Connection {
     input: ReadBuffer,
     scan: Scan,
     outbox: Outbox,
-    peer: SocketAddr,
-    local: SocketAddr,
+    /// The other end: of the socket, or the one that a PROXY header has announced.
+    remote: Address,
+    /// What it is to us.
+    standing: Standing,
+    /// Who asks: the other end, or whom a proxy asks for with the request at hand.
+    peer: Peer,
+    local: Address,
+    proxy_header: ProxyHeader,
     /// When the head that is now arriving must be complete.
     head_due: Option<Moment>,
-    age: Age,
-}
-
-/// Whether a connection has had a request yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Age {
-    Fresh,
-    Used,
+    /// Requests that have been taken up.
+    requests: u64,
 }
 
 /// Serves one connection until it ends. It counts as open from this call on, and not from the first
-/// turn of its task: a lane that drains must not take it for ended before it has begun.
+/// turn of its task: a lane that drains must not take it for ended before it has begun. None, and
+/// the connection is closed, when its client has as many as it may.
 pub fn serve(
     service: Rc<Service>,
     socket: Socket,
-    peer: SocketAddr,
-    local: SocketAddr,
-) -> impl Future<Output = ()> {
-    let open = service.open();
+    remote: Address,
+    local: Address,
+    proxy_header: ProxyHeader,
+) -> Option<impl Future<Output = ()>> {
+    let standing = service.proxies.standing(remote);
+    // A proxy has the connections of all its clients.
+    let is_client = standing == Standing::Stranger && proxy_header == ProxyHeader::Absent;
+    let open = service.open(remote.ip().filter(|_| is_client))?;
     // Made here, so that the task holds the connection alone and not its parts as well.
     let watch = service.deadlines.watch(socket.ending());
     let mut connection = Connection {
@@ -117,23 +133,31 @@ pub fn serve(
         input: ReadBuffer::new(),
         scan: Scan::new(),
         outbox: Outbox::default(),
-        peer,
+        remote,
+        standing,
+        peer: remote.into(),
         local,
+        proxy_header,
         head_due: None,
-        age: Age::Fresh,
+        requests: 0,
     };
-    async move {
+    Some(async move {
         let _open = open;
         let ended = connection.run().await;
         if matches!(ended, Ended::Reset | Ended::TooSlow) {
             connection.socket.reset_on_close();
         }
-        tracing::trace!(%peer, ?ended, "connection ended");
-    }
+        tracing::trace!(peer = %connection.remote, ?ended, "connection ended");
+    })
 }
 
 impl Connection {
     async fn run(&mut self) -> Ended {
+        if self.proxy_header == ProxyHeader::Expected
+            && let Err(ended) = Box::pin(proxy_header::receive(self)).await
+        {
+            return ended;
+        }
         loop {
             let settled = match self.step(Found::NotAsked) {
                 Step::Read => match self.receive_head().await {
@@ -160,20 +184,27 @@ impl Connection {
             return Step::Read;
         }
         let mut slots = head::header_slots();
-        let request = match head::parse(bytes, &mut slots) {
+        let mut request = match head::parse(bytes, &mut slots) {
             Parsed::Complete(request) => request,
             Parsed::Refused(reject) => return Step::Refuse(reject),
             Parsed::NeedMore => return Step::Read,
         };
         let used = request.head.len();
+        if self.standing == Standing::Proxy {
+            self.peer = forwarded::peer(self.remote, &self.service.proxies, request.headers);
+        }
+        if let Some(host) = &self.peer.host {
+            request.host = host;
+        }
         let out = &mut self.outbox.bytes;
-        let mut desk = Desk { service: &self.service, out, peer: self.peer };
+        let number = self.requests + 1;
+        let mut desk = Desk { service: &self.service, out, peer: self.peer.address, number };
         let step = desk.decide(&request, found);
         if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
             self.input.consume(used);
             self.scan = Scan::new();
             self.head_due = None;
-            self.age = Age::Used;
+            self.requests = number;
         }
         step
     }
@@ -204,6 +235,9 @@ impl Connection {
         match looked {
             Ok(entry) => Ok(self.step(Found::Entry(entry))),
             Err(error) => {
+                if static_files::lacks_descriptors(&error) {
+                    service.release_descriptors();
+                }
                 tracing::error!(%error, path = %path.escape_ascii(), "a file could not be opened");
                 Ok(self.step(Found::Failure))
             }
@@ -235,7 +269,7 @@ impl Connection {
     /// together: on the ring they cost one system call for all connections of the lane's turn.
     async fn receive_head(&mut self) -> Result<(), Ended> {
         let is_idle = self.input.unused().is_empty();
-        if is_idle && self.service.phase() == Phase::Draining && self.age == Age::Used {
+        if is_idle && self.service.phase() == Phase::Draining && self.requests > 0 {
             self.flush().await?;
             return Err(Ended::Closed);
         }
@@ -243,10 +277,11 @@ impl Connection {
             self.head_due = Some(Moment::now().after(HEAD_TIME_MAX));
         }
         let storage = self.input.lend();
+        let input_bytes = storage.capacity();
         let ready = std::mem::take(&mut self.outbox.bytes);
         let receive = self.socket.receive(storage, usize::MAX);
         let (sent, (received, storage)) =
-            tokio::join!(biased; self.send_before_wait(ready), receive);
+            tokio::join!(biased; self.send_before_wait(ready, input_bytes), receive);
         self.input.give_back(storage);
         self.watch.stop();
         self.outbox.bytes = self.service.take_buffer();
@@ -262,10 +297,12 @@ impl Connection {
         }
     }
 
-    /// Sends `ready`, then sets the deadline of the receive that is pending beside it.
-    async fn send_before_wait(&self, ready: Vec<u8>) -> Result<(), Ended> {
+    /// Sends `ready`, then sets the deadline of the receive that is pending beside it, into a
+    /// buffer of `input_bytes`.
+    async fn send_before_wait(&self, ready: Vec<u8>, input_bytes: usize) -> Result<(), Ended> {
         if !ready.is_empty() {
             self.watch.wait(Waiting::Peer, SEND_WAIT_MAX);
+            self.watch.hold(ready.capacity() + input_bytes);
             let (sent, ready) = self.socket.send(ready).await;
             self.service.keep_buffer(ready);
             if sent.is_err() {
@@ -278,15 +315,16 @@ impl Connection {
                 });
             }
         }
+        self.watch.hold(input_bytes);
         match (self.head_due, self.service.phase()) {
             (Some(due), _) => self.watch.wait_until(Waiting::Request, due),
             (None, Phase::Serving) => self.watch.wait(Waiting::Idle, self.service.idle_time_max),
             // It was accepted, so its first request is answered, if it comes soon.
-            (None, Phase::Draining) if self.age == Age::Fresh => {
+            (None, Phase::Draining) if self.requests == 0 => {
                 self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
             }
             // The lane began to drain while the answer was sent. What is here already is answered.
-            (None, Phase::Draining) => self.socket.end(End::Receiving),
+            (None, Phase::Draining) => self.watch.end(End::Receiving),
         }
         Ok(())
     }
@@ -294,6 +332,9 @@ impl Connection {
     /// Brings the connection from a complete answer to the next request, or to its end.
     async fn settle(&mut self, settled: Result<Settlement, Ended>) -> Result<(), Ended> {
         let Settlement { next, unread } = settled?;
+        if self.standing == Standing::Proxy {
+            self.peer = self.remote.into(); // until the next request says whose it is
+        }
         match next {
             Next::Keep if self.outbox.bytes.len() < SEND_BUFFER_BYTES_MAX => Ok(()),
             Next::Keep => self.flush().await,
@@ -322,6 +363,7 @@ impl Connection {
     async fn linger(&mut self) -> Ended {
         self.socket.end(End::Sending);
         self.watch.wait(Waiting::Peer, LINGER_TIME_MAX);
+        self.watch.hold(self.outbox.held_bytes());
         loop {
             self.input.consume(usize::MAX);
             let buffer = self.input.lend();
@@ -343,7 +385,7 @@ impl Connection {
 
     /// Refuses the request that is at hand. What follows on this connection cannot be trusted.
     fn refuse(&mut self, reject: Reject, asked: Asked) -> Settlement {
-        tracing::debug!(peer = %self.peer, reason = reject.reason(), "request refused");
+        tracing::debug!(peer = %self.peer.address, reason = reject.reason(), "request refused");
         self.close_with_page(Head::new(reject.status()), asked)
     }
 
@@ -352,7 +394,7 @@ impl Connection {
         let status = head.status();
         let out = &mut self.outbox.bytes;
         let bytes = error_page::encode(&self.service, out, head, asked, ConnectionField::Close);
-        record::log_refusal(&self.service, self.peer, status, bytes);
+        record::log_refusal(&self.service, self.peer.address, status, bytes);
         Settlement { next: Next::Close, unread: Unread::Unknown }
     }
 

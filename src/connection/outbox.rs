@@ -6,9 +6,11 @@ use std::io::IoSlice;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 
+use crate::clock::Moment;
 use crate::connection::Ended;
 use crate::connection::deadline::Waiting;
 use crate::connection::deadline::Watch;
+use crate::connection::pace::Pace;
 use crate::limits::SEND_WAIT_MAX;
 use crate::limits::SENDFILE_SLICE_BYTES;
 use crate::uring::socket::End;
@@ -21,9 +23,16 @@ use crate::uring::socket::would_block;
 pub(super) struct Outbox {
     /// Complete answers and heads, in order. Appended to by whoever makes them.
     pub(super) bytes: Vec<u8>,
+    /// Bytes of memory that wait beside these: an application's piece.
+    pub(super) beside_bytes: usize,
 }
 
 impl Outbox {
+    /// Bytes of memory that wait for the peer to read.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity() + self.beside_bytes
+    }
+
     /// Sends everything collected, then `tail`, and waits until the socket has taken all of it.
     /// `more` tells whether a file follows.
     ///
@@ -38,6 +47,7 @@ impl Outbox {
         more: More,
     ) -> Result<(), Ended> {
         let mut sent = 0;
+        let mut room = Room::new(socket, watch, self.held_bytes());
         let total = self.bytes.len() + tail.len();
         while sent < total {
             let head = self.bytes.get(sent..).unwrap_or_default();
@@ -48,8 +58,11 @@ impl Outbox {
                 _ => socket.send_now(&[IoSlice::new(head), IoSlice::new(rest)], more),
             };
             match result {
-                Ok(bytes) => sent += bytes,
-                Err(error) => unless_full(socket, watch, &error).await?,
+                Ok(bytes) => {
+                    sent += bytes;
+                    room.moved(bytes as u64);
+                }
+                Err(error) => room.wait_unless_broken(&error).await?,
             }
         }
         self.bytes.clear();
@@ -70,6 +83,7 @@ impl Outbox {
         slice: Range<u64>,
     ) -> Result<(), Ended> {
         let mut offset = slice.start;
+        let mut room = Room::new(socket, watch, self.held_bytes());
         while offset < slice.end {
             let left = usize::try_from(slice.end - offset).unwrap_or(usize::MAX);
             let piece = left.min(SENDFILE_SLICE_BYTES);
@@ -79,34 +93,65 @@ impl Outbox {
                 // The socket is full, or the slice is at its end: either way a wait through the
                 // kernel lets the other connections in. Merely yielding would not submit their
                 // entries.
-                Ok(_) => wait_for_room(socket, watch).await?,
-                Err(error) => unless_full(socket, watch, &error).await?,
+                Ok(moved) => {
+                    room.moved(moved as u64);
+                    room.wait().await?;
+                }
+                Err(error) => room.wait_unless_broken(&error).await?,
             }
         }
         Ok(())
     }
-}
 
-async fn unless_full(socket: &Socket, watch: &Watch, error: &io::Error) -> Result<(), Ended> {
-    match error.kind() {
-        io::ErrorKind::Interrupted => Ok(()),
-        kind if would_block(kind) => wait_for_room(socket, watch).await,
-        _ => Err(Ended::PeerGone),
+    /// Waits until the socket has room. Other connections of the lane have their turn meanwhile,
+    /// also when there is room at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outbox::flush`].
+    pub(super) async fn wait_for_room(&self, socket: &Socket, watch: &Watch) -> Result<(), Ended> {
+        Room::new(socket, watch, self.held_bytes()).wait().await
     }
 }
 
-/// Waits until the socket has room. Other connections of the lane have their turn meanwhile, also
-/// when there is room at once.
-///
-/// # Errors
-///
-/// As [`Outbox::flush`].
-pub(super) async fn wait_for_room(socket: &Socket, watch: &Watch) -> Result<(), Ended> {
-    watch.wait(Waiting::Peer, SEND_WAIT_MAX);
-    let waited = socket.writable().await;
-    watch.stop();
-    if watch.has_passed(End::Both) {
-        return Err(Ended::TooSlow);
+/// The waits of one transfer for room in the socket.
+struct Room<'c> {
+    socket: &'c Socket,
+    watch: &'c Watch,
+    held_bytes: usize,
+    /// Begins with the first wait: most answers have none.
+    pace: Option<Pace>,
+}
+
+impl<'c> Room<'c> {
+    const fn new(socket: &'c Socket, watch: &'c Watch, held_bytes: usize) -> Self {
+        Self { socket, watch, held_bytes, pace: None }
     }
-    waited.map_err(|_| Ended::PeerGone)
+
+    const fn moved(&mut self, bytes: u64) {
+        if let Some(pace) = &mut self.pace {
+            pace.moved(bytes);
+        }
+    }
+
+    async fn wait_unless_broken(&mut self, error: &io::Error) -> Result<(), Ended> {
+        match error.kind() {
+            io::ErrorKind::Interrupted => Ok(()),
+            kind if would_block(kind) => self.wait().await,
+            _ => Err(Ended::PeerGone),
+        }
+    }
+
+    async fn wait(&mut self) -> Result<(), Ended> {
+        let now = Moment::now();
+        let pace = self.pace.get_or_insert(Pace::new(now, SEND_WAIT_MAX));
+        self.watch.wait_until(Waiting::Peer, pace.due(now));
+        self.watch.hold(self.held_bytes);
+        let waited = self.socket.writable().await;
+        self.watch.stop();
+        if self.watch.has_passed(End::Both) {
+            return Err(Ended::TooSlow);
+        }
+        waited.map_err(|_| Ended::PeerGone)
+    }
 }

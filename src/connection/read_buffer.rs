@@ -31,6 +31,12 @@ impl ReadBuffer {
         self.used = self.used.saturating_add(count).min(self.bytes.len());
     }
 
+    /// Bytes of memory that it owns.
+    #[must_use]
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether another receive could bring anything: not when the bound is reached.
     #[must_use]
     pub(super) fn has_room(&self) -> bool {

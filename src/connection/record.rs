@@ -1,9 +1,8 @@
 //! What a line of the access log needs of a request after the request is gone.
 
-use std::net::SocketAddr;
-
 use crate::access_log::AccessLog;
 use crate::access_log::Entry;
+use crate::address::Address;
 use crate::clock;
 use crate::connection::service::Service;
 use crate::request::Request;
@@ -14,14 +13,19 @@ use crate::request::head::Parsed;
 /// A copy of a request's head, made only when there is an access log.
 pub(super) struct Record {
     head: Vec<u8>,
-    peer: SocketAddr,
+    peer: Address,
 }
 
 impl Record {
     /// The record of a request, or None when nothing is logged.
-    pub(super) fn new(service: &Service, peer: SocketAddr, request: &Request<'_>) -> Option<Self> {
+    pub(super) fn new(service: &Service, peer: Address, request: &Request<'_>) -> Option<Self> {
         let wanted = matches!(*service.access_log.borrow(), AccessLog::On(_));
         wanted.then(|| Self { head: request.head.to_vec(), peer })
+    }
+
+    /// Bytes of memory that it owns.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.head.capacity()
     }
 
     /// Writes the line, now that the answer is complete.
@@ -37,7 +41,7 @@ impl Record {
 /// Writes the line of a request that was answered at once.
 pub(super) fn log(
     service: &Service,
-    peer: SocketAddr,
+    peer: Address,
     request: &Request<'_>,
     status: u16,
     body_bytes: u64,
@@ -47,7 +51,7 @@ pub(super) fn log(
         return; // before the fields are searched for
     }
     access_log.line(&Entry {
-        peer: peer.ip(),
+        peer,
         unix_seconds: clock::unix_seconds(),
         method: request.method_name.as_bytes(),
         raw_target: request.raw_target.as_bytes(),
@@ -63,9 +67,9 @@ pub(super) fn log(
 }
 
 /// Writes the line of a request that was refused: nothing that it said can be relied on.
-pub(super) fn log_refusal(service: &Service, peer: SocketAddr, status: u16, body_bytes: u64) {
+pub(super) fn log_refusal(service: &Service, peer: Address, status: u16, body_bytes: u64) {
     service.access_log.borrow_mut().line(&Entry {
-        peer: peer.ip(),
+        peer,
         unix_seconds: clock::unix_seconds(),
         method: b"",
         raw_target: b"",

@@ -3,15 +3,23 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
+use crate::address::Proxies;
 use crate::clock;
+use crate::clock::Moment;
+use crate::connection::clients::Client;
+use crate::connection::clients::Clients;
+use crate::connection::clients::Entrance;
 use crate::connection::deadline::Deadlines;
+use crate::limits::IDLE_ENDED_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
+use crate::limits::SHORTAGE_NOTICE_TIME;
 use crate::limits::SPARE_BUFFERS_MAX;
 use crate::python::Gateway;
 use crate::response::date::DateText;
@@ -40,6 +48,15 @@ pub struct Service {
     pub body_bytes_max: u64,
     /// The longest wait between two requests of a connection.
     pub idle_time_max: Duration,
+    /// Open connections at most.
+    pub connections_max: usize,
+    /// Open connections of one client at most: of an IPv4 address or an IPv6 network of 64 bits.
+    /// None: as many as there are places.
+    pub connections_per_client_max: Option<usize>,
+    /// Bytes that all connections may hold together while they wait for their peers.
+    pub memory_bytes_max: usize,
+    /// Who is believed when it speaks for others.
+    pub proxies: Proxies,
     /// The state that changes.
     pub state: State,
 }
@@ -51,7 +68,20 @@ pub struct State {
     spare: RefCell<Vec<Vec<u8>>>,
     phase: Cell<Phase>,
     open: Cell<usize>,
+    clients: Clients,
     closed: Notify,
+    noticed: [Cell<Option<Moment>>; Shortage::KINDS],
+}
+
+/// What a lane may be short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Descriptors or memory of the kernel.
+    Descriptors,
+    /// Places for connections.
+    Places,
+    /// Places for connections of one client.
+    PlacesOfClient,
 }
 
 /// Whether the lane takes new requests.
@@ -67,20 +97,66 @@ pub enum Phase {
 /// Counts a connection as open as long as it lives.
 pub struct Open {
     service: Rc<Service>,
+    /// None: it does not count.
+    client: Option<Client>,
 }
 
 impl Service {
-    /// Counts one more open connection.
+    /// Counts one more open connection, unless its client has as many as one may. None: whoever
+    /// has it is not counted.
     #[must_use]
-    pub fn open(self: &Rc<Self>) -> Open {
+    pub fn open(self: &Rc<Self>, client: Option<IpAddr>) -> Option<Open> {
+        let address = client;
+        let client = self.connections_per_client_max.and(client).and_then(Client::at);
+        if let (Some(client), Some(connections_max)) = (client, self.connections_per_client_max)
+            && self.state.clients.enter(client, connections_max) == Entrance::Refused
+        {
+            if self.notices(Shortage::PlacesOfClient) {
+                tracing::warn!(
+                    ?address,
+                    "a client has as many connections as limit_connections_per_client permits in a \
+                     lane: further ones are closed at once"
+                );
+            }
+            return None;
+        }
         self.state.open.set(self.state.open.get() + 1);
-        Open { service: Rc::clone(self) }
+        Some(Open { service: Rc::clone(self), client })
     }
 
     /// Open connections.
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.state.open.get()
+    }
+
+    /// Whether there is no place for a further connection, or no memory.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.open_count() >= self.connections_max
+            || self.deadlines.held_bytes() > self.memory_bytes_max
+    }
+
+    /// Gives descriptors back: those of cached files, and those of the connections that have been
+    /// idle for longest.
+    pub fn release_descriptors(&self) {
+        self.cache.borrow_mut().release_descriptors();
+        self.deadlines.end_longest_idle(IDLE_ENDED_MAX);
+    }
+
+    /// Whether the log should tell of this shortage: it has not for a while.
+    #[must_use]
+    pub fn notices(&self, shortage: Shortage) -> bool {
+        self.notices_at(shortage, Moment::now())
+    }
+
+    fn notices_at(&self, shortage: Shortage, now: Moment) -> bool {
+        let Some(last) = self.state.noticed.get(shortage as usize) else { return false };
+        let is_news = last.get().is_none_or(|last| now.since(last) >= SHORTAGE_NOTICE_TIME);
+        if is_news {
+            last.set(Some(now));
+        }
+        is_news
     }
 
     /// Waits until a connection closes.
@@ -123,10 +199,17 @@ impl Service {
     }
 }
 
+impl Shortage {
+    const KINDS: usize = Self::PlacesOfClient as usize + 1;
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         let state = &self.service.state;
         state.open.set(state.open.get() - 1);
+        if let Some(client) = self.client {
+            state.clients.leave(client);
+        }
         state.closed.notify_waiters();
     }
 }
@@ -134,11 +217,18 @@ impl Drop for Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::CONNECTION_MEMORY_BYTES_MAX;
+    use crate::limits::CONNECTIONS_PER_LANE_MAX;
 
     impl Service {
         /// An offer of nothing, for the tests of this room and of the lanes.
         pub(crate) fn bare(io: Io) -> Rc<Self> {
-            Rc::new(Self {
+            Self::bare_with(io, |_| {})
+        }
+
+        /// The same with other bounds.
+        pub(crate) fn bare_with(io: Io, adjust: impl FnOnce(&mut Self)) -> Rc<Self> {
+            let mut service = Self {
                 io,
                 router: Router::new(Vec::new()),
                 files: Vec::new(),
@@ -148,9 +238,49 @@ mod tests {
                 access_log: RefCell::new(AccessLog::Off),
                 body_bytes_max: 0,
                 idle_time_max: Duration::from_secs(60),
+                connections_max: CONNECTIONS_PER_LANE_MAX,
+                connections_per_client_max: None,
+                memory_bytes_max: CONNECTION_MEMORY_BYTES_MAX,
+                proxies: Proxies::default(),
                 state: State::default(),
-            })
+            };
+            adjust(&mut service);
+            Rc::new(service)
         }
+    }
+
+    #[test]
+    fn a_client_has_so_many_connections_and_those_of_this_machine_do_not_count() {
+        let service = Service::bare_with(Io::Epoll, |bare| {
+            bare.connections_per_client_max = Some(2);
+        });
+        let stranger: IpAddr = "192.0.2.1".parse().unwrap();
+        let one = service.open(Some(stranger)).expect("the first");
+        let two = service.open(Some(stranger)).expect("the second");
+        assert!(service.open(Some(stranger)).is_none(), "no third");
+        let own: Vec<Open> =
+            (0..9).filter_map(|_| service.open(Some("127.0.0.1".parse().unwrap()))).collect();
+        let other = service.open(Some("192.0.2.2".parse().unwrap()));
+        assert_eq!((service.open_count(), own.len(), other.is_some()), (12, 9, true));
+        drop(one);
+        let three = service.open(Some(stranger));
+        assert!(three.is_some() && service.open(Some(stranger)).is_none(), "a place is used again");
+        drop((two, three, own, other));
+        assert_eq!(service.open_count(), 0);
+        let boundless = Service::bare(Io::Epoll);
+        let open = (0..9).filter_map(|_| boundless.open(Some(stranger))).collect::<Vec<_>>();
+        assert_eq!(open.len(), 9);
+    }
+
+    #[test]
+    fn a_shortage_is_told_once_in_a_while() {
+        let service = Service::bare(Io::Epoll);
+        let start = Moment::now();
+        assert!(service.notices_at(Shortage::Descriptors, start));
+        assert!(!service.notices_at(Shortage::Descriptors, start), "just said");
+        assert!(service.notices_at(Shortage::Places, start), "another matter");
+        let later = start.after(SHORTAGE_NOTICE_TIME);
+        assert!(service.notices_at(Shortage::Descriptors, later), "long ago");
     }
 
     #[test]

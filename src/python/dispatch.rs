@@ -25,6 +25,7 @@ use crate::python::runtime::Runtime;
 use crate::python::start_response::Patience;
 use crate::python::thread;
 use crate::response::stream;
+use crate::response::stream::Begin;
 use crate::response::stream::Consumer;
 use crate::response::stream::Producer;
 use crossbeam_channel::Receiver;
@@ -98,6 +99,7 @@ impl Companions {
             threads_max,
             sent: RefCell::new(VecDeque::new()),
             watch: Cell::new(Watch::Off),
+            cleared_out: Cell::new(None),
         };
         Ok(Self { jobs, crew: Rc::new(crew) })
     }
@@ -105,7 +107,10 @@ impl Companions {
     /// Hands a request to the Python threads.
     pub(super) fn call(&self, request: WsgiRequest) -> Result<Consumer, Busy> {
         let (producer, consumer) = stream::bounded();
-        self.jobs.try_send(Job { request, producer }).map_err(|_| Busy)?;
+        if let Err(full) = self.jobs.try_send(Job { request, producer }) {
+            self.crew.clear_out(&self.jobs);
+            self.jobs.try_send(full.into_inner()).map_err(|_| Busy)?;
+        }
         self.crew.note_sent();
         if self.crew.watch.replace(Watch::On) == Watch::Off {
             tokio::task::spawn_local(watch(Rc::clone(&self.crew)));
@@ -149,6 +154,8 @@ struct Crew {
     /// out, so as many of the last entries count as jobs are in it.
     sent: RefCell<VecDeque<Instant>>,
     watch: Cell<Watch>,
+    /// When jobs that nobody wants were last looked for.
+    cleared_out: Cell<Option<Instant>>,
 }
 
 /// Whether the task runs that looks for waiting jobs.
@@ -165,6 +172,24 @@ impl Crew {
         let waiting = self.shared.jobs.len();
         while sent.len() > waiting {
             sent.pop_front();
+        }
+    }
+
+    /// Throws away the waiting jobs whose clients have left; the others keep their order. Not
+    /// often: it looks at all of them, and who has left shows only with a sweep over the deadlines.
+    fn clear_out(&self, jobs: &Sender<Job>) {
+        let now = Instant::now();
+        let rests = |last| now.duration_since(last) < limits::DEADLINE_TICK;
+        if self.cleared_out.get().is_some_and(rests) {
+            return;
+        }
+        self.cleared_out.set(Some(now));
+        for _ in 0..self.shared.jobs.len() {
+            let Ok(job) = self.shared.jobs.try_recv() else { return };
+            if job.producer.is_wanted() {
+                // Nobody else sends, so its place is still free.
+                let _ = jobs.try_send(job);
+            }
         }
     }
 
@@ -270,6 +295,9 @@ fn wait_for_job(shared: &Shared, number: usize) -> Option<Job> {
 
 fn serve(attached: &mut Attached, application: SharedApplication, job: Job) {
     let Job { request, producer } = job;
+    if producer.begin() == Begin::Gone {
+        return; // the client has left while its request waited
+    }
     let call = Call::begin(attached, application, request, producer, Patience::Wait);
     let Some(mut call) = call else { return };
     loop {

@@ -8,6 +8,7 @@
 //! ordinary request fills the copy without making it grow (0.87 µs with eight fields, against 3.8
 //! µs for a new dict with new keys).
 
+use crate::address::Address;
 use crate::python::RequestBody;
 use crate::python::WsgiRequest;
 use crate::python::interpreter::Attached;
@@ -16,7 +17,9 @@ use crate::python::object::PyRef;
 use crate::python::object::Raised;
 use crate::request::Framing;
 use crate::request::Method;
+use crate::request::Peer;
 use crate::request::Request;
+use crate::request::Scheme;
 use crate::request::Version;
 use crate::request::head;
 use crate::request::head::Parsed;
@@ -40,6 +43,7 @@ pub(super) struct EnvironMaker {
     /// `open`.
     open: PyRef,
     read_mode: PyRef,
+    https: PyRef,
     /// The local address of the last request: that of the next one is mostly the same.
     local: RefCell<Option<(SocketAddr, PyRef, PyRef)>>,
 }
@@ -60,6 +64,7 @@ struct Keys {
     content_length: PyRef,
     http_host: PyRef,
     wsgi_input: PyRef,
+    wsgi_url_scheme: PyRef,
 }
 
 /// An environ, and what the call needs to know of the request beside it.
@@ -94,6 +99,7 @@ impl EnvironMaker {
                 content_length: key("CONTENT_LENGTH")?,
                 http_host: key("HTTP_HOST")?,
                 wsgi_input: key("wsgi.input")?,
+                wsgi_url_scheme: key("wsgi.url_scheme")?,
             },
             field_keys: field_keys.collect::<Result<_, _>>()?,
             http10: key("HTTP/1.0")?,
@@ -102,6 +108,7 @@ impl EnvironMaker {
             bytes_io: attached.attribute(&io, c"BytesIO")?,
             open: attached.attribute(&io, c"open")?,
             read_mode: key("rb")?,
+            https: key("https")?,
             local: RefCell::new(None),
         })
     }
@@ -114,14 +121,18 @@ impl EnvironMaker {
         body: RequestBody,
     ) -> Result<Environ, Raised> {
         let mut slots = head::header_slots();
-        let Parsed::Complete(parsed) = head::parse(&request.head, &mut slots) else {
+        let Parsed::Complete(mut parsed) = head::parse(&request.head, &mut slots) else {
             // The connection has parsed the same bytes before.
             return Err(attached.raise(Exception::Value, "the request's head does not parse"));
         };
+        if let Some(host) = &request.peer.host {
+            parsed.host = host;
+        }
         let dict = attached.dict_copy(&self.template)?;
         let filler = Filler { attached, maker: self, dict: &dict };
         filler.request_line(&parsed, request.script_name_bytes)?;
-        filler.addresses(request.peer, request.local)?;
+        filler.peer(&request.peer)?;
+        filler.server(request.local, &parsed, request.peer.scheme)?;
         filler.fields(&parsed)?;
         filler.body(&parsed, body)?;
         let method = parsed.method;
@@ -179,15 +190,33 @@ impl Filler<'_> {
         self.set(&keys.server_protocol, protocol)
     }
 
-    fn addresses(&self, peer: SocketAddr, local: SocketAddr) -> Result<(), Raised> {
+    /// What is not known keeps the template's empty text: the address of a unix socket's peer, the
+    /// port of a client of whom a proxy has told the address alone.
+    fn peer(&self, peer: &Peer) -> Result<(), Raised> {
         let keys = &self.maker.keys;
-        let (name, port) = self.maker.local(self.attached, local)?;
-        self.set(&keys.server_name, &name)?;
-        self.set(&keys.server_port, &port)?;
-        // A dual-stack listener sees an IPv4 client as ::ffff:192.0.2.1.
-        let address = peer.ip().to_canonical().to_string();
-        self.set(&keys.remote_addr, &self.attached.text(&address)?)?;
-        self.set(&keys.remote_port, &self.attached.text(&peer.port().to_string())?)
+        // A dual-stack listener sees an IPv4 client as ::ffff:192.0.2.1; this is 192.0.2.1.
+        if let Some(ip) = peer.address.ip() {
+            self.set(&keys.remote_addr, &self.attached.text(&ip.to_string())?)?;
+        }
+        if let Some(port) = peer.address.port() {
+            self.set(&keys.remote_port, &self.attached.text(&port.to_string())?)?;
+        }
+        match peer.scheme {
+            Scheme::Http => Ok(()), // as in the template
+            Scheme::Https => self.set(&keys.wsgi_url_scheme, &self.maker.https),
+        }
+    }
+
+    fn server(&self, local: Address, request: &Request<'_>, scheme: Scheme) -> Result<(), Raised> {
+        let (name, port) = match local {
+            Address::Ip(local) => self.maker.local(self.attached, local)?,
+            Address::Unix => {
+                let (name, port) = server_of_host(request.host, scheme);
+                (self.attached.latin1(name)?, self.attached.latin1(port)?)
+            }
+        };
+        self.set(&self.maker.keys.server_name, &name)?;
+        self.set(&self.maker.keys.server_port, &port)
     }
 
     fn fields(&self, request: &Request<'_>) -> Result<(), Raised> {
@@ -282,6 +311,24 @@ impl Filler<'_> {
     }
 }
 
+/// Name and port of a server that has none of its own, as it listens on a unix socket: those that
+/// the client asked for, as gunicorn has it. PEP 3333 lets neither of them be empty.
+fn server_of_host(host: &[u8], scheme: Scheme) -> (&[u8], &[u8]) {
+    let colon = host.iter().rposition(|byte| *byte == b':');
+    let parts = colon.and_then(|at| host.split_at_checked(at));
+    let (name, port) = match parts {
+        // Not the last colon of an IPv6 address in its brackets.
+        Some((name, [_, port @ ..])) if port.iter().all(u8::is_ascii_digit) => (name, port),
+        _ => (host, &[][..]),
+    };
+    let usual_port = match scheme {
+        Scheme::Http => &b"80"[..],
+        Scheme::Https => b"443",
+    };
+    let name = if name.is_empty() { &b"localhost"[..] } else { name };
+    (name, if port.is_empty() { usual_port } else { port })
+}
+
 fn is(name: &[u8], lower_case: &str) -> bool {
     name.eq_ignore_ascii_case(lower_case.as_bytes())
 }
@@ -374,6 +421,22 @@ mod tests {
             let twin = COMMON_FIELDS.iter().position(|common| is(name.as_bytes(), common));
             assert_eq!(common_field(name.as_bytes()), twin);
             assert_eq!(twin, None);
+        }
+    }
+
+    #[test]
+    fn who_listens_on_a_unix_socket_is_called_as_the_client_does() {
+        for (host, scheme, name, port) in [
+            ("a.example", Scheme::Http, "a.example", "80"),
+            ("a.example", Scheme::Https, "a.example", "443"),
+            ("a.example:81", Scheme::Https, "a.example", "81"),
+            ("a.example:", Scheme::Http, "a.example", "80"),
+            ("[::1]", Scheme::Http, "[::1]", "80"),
+            ("[::1]:81", Scheme::Http, "[::1]", "81"),
+            ("", Scheme::Http, "localhost", "80"),
+        ] {
+            let expected = (name.as_bytes(), port.as_bytes());
+            assert_eq!(server_of_host(host.as_bytes(), scheme), expected, "{host}");
         }
     }
 

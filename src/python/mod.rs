@@ -31,13 +31,14 @@ mod thread;
 pub use fault::PythonFault;
 pub use runtime::Runtime;
 
+use crate::address::Address;
+use crate::request::Peer;
 use crate::response::stream::Consumer;
 use crate::response::stream::Received;
 use dispatch::Companions;
 use inline::Inline;
 use inline::InlineReply;
 use std::fs::File;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -76,10 +77,10 @@ pub struct WsgiRequest {
     pub head: Vec<u8>,
     /// Of the decoded path, so many bytes are SCRIPT_NAME, the rest PATH_INFO.
     pub script_name_bytes: usize,
-    /// The client's address.
-    pub peer: SocketAddr,
+    /// Who asks.
+    pub peer: Peer,
     /// The address that the client connected to.
-    pub local: SocketAddr,
+    pub local: Address,
     /// The whole body, decoded.
     pub body: RequestBody,
 }
@@ -176,6 +177,16 @@ impl Reply {
         match &mut self.source {
             Source::Companion(consumer) => consumer.receive(buffer).await,
             Source::Inline(inline) => inline.receive(buffer).await,
+        }
+    }
+
+    /// Whether the application has been called. Until then dropping the reply takes the request
+    /// back.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        match &self.source {
+            Source::Companion(consumer) => consumer.has_begun(),
+            Source::Inline(_) => true,
         }
     }
 }

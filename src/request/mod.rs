@@ -1,15 +1,20 @@
 //! The vocabulary of a request: method, version, header fields, the parsed head.
 //!
 //! This room is pure: bytes in, values out. It knows HTTP (RFC 9110, RFC 9112) and nothing of
-//! sockets, files or Python. The way in is [`head::parse`].
+//! sockets, files or Python. The way in is [`head::parse`]; before it [`proxy::parse`] where a
+//! proxy announces its client, behind it [`forwarded::peer`] where a proxy speaks in fields.
 
 pub mod accept;
 pub mod chunked;
+pub mod forwarded;
 pub mod framing;
 pub mod head;
+pub mod proxy;
 pub mod reject;
 pub mod target;
 
+pub use forwarded::Peer;
+pub use forwarded::Scheme;
 pub use framing::Framing;
 pub use reject::Reject;
 pub use target::Target;

@@ -45,6 +45,16 @@ pub enum Phase {
     HeadLeft,
 }
 
+/// Whether an answer that is about to be made is wanted.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It is.
+    Wanted,
+    /// Nobody reads any more.
+    Gone,
+}
+
 /// What became of pushed bytes.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +107,22 @@ pub struct RoomWait {
 }
 
 impl Producer {
+    /// Whether anybody reads.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.channel.lock().reader == Reader::There
+    }
+
+    /// Says that the work for the answer begins, unless nobody wants it any more.
+    pub fn begin(&self) -> Begin {
+        let mut state = self.channel.lock();
+        if state.reader == Reader::Gone {
+            return Begin::Gone;
+        }
+        state.producer = Writer::Runs;
+        Begin::Wanted
+    }
+
     /// The answer must not have a body whatever its head says (it answers HEAD): it is complete
     /// with its head, and a body shorter than Content-Length is no failure (RFC 9110 section
     /// 9.3.2).
@@ -245,6 +271,12 @@ impl Consumer {
         poll_fn(|context| self.poll_receive(context, buffer)).await
     }
 
+    /// Whether the work for the answer has begun.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.channel.lock().producer != Writer::NotBegun
+    }
+
     /// What there is now; None when there is nothing.
     pub fn try_receive(&mut self, buffer: &mut Vec<u8>) -> Option<Received> {
         let mut state = self.channel.lock();
@@ -328,7 +360,9 @@ impl Channel {
 
     fn announce_room(&self, mut state: MutexGuard<'_, State>) {
         let waits = state.producer == Writer::Waits;
-        state.producer = Writer::Runs;
+        if waits {
+            state.producer = Writer::Runs;
+        }
         drop(state);
         if waits {
             self.room.notify_all();
@@ -363,6 +397,7 @@ enum Reader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writer {
+    NotBegun,
     Runs,
     Waits,
 }
@@ -375,7 +410,7 @@ impl State {
             bytes_left: None,
             end: End::More,
             reader: Reader::There,
-            producer: Writer::Runs,
+            producer: Writer::NotBegun,
             waker: None,
         }
     }

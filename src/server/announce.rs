@@ -1,9 +1,5 @@
 //! The few lines at the start that say what serves where.
 
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::SocketAddr;
-
 use core_affinity::CoreId;
 
 use crate::config::Settings;
@@ -13,7 +9,7 @@ use crate::route::Slash;
 use crate::uring::Io;
 
 /// Says it to the log.
-pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], addresses: &[SocketAddr], io: Io) {
+pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], groups: &[String], io: Io) {
     let waits_on = match io {
         Io::Ring => "io_uring",
         Io::Epoll => "epoll",
@@ -65,16 +61,7 @@ pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], addresses: &[So
             tracing::info!("route {hosts}{}{slash} to {to}", route.prefix);
         }
     }
-    for address in addresses {
-        tracing::info!("listening on http://{address}{}", hint(*address));
+    for group in groups {
+        tracing::info!("listening on {group}");
     }
-}
-
-/// An address that a browser on this machine can open, where the bound one is none.
-fn hint(address: SocketAddr) -> String {
-    if !address.ip().is_unspecified() {
-        return String::new();
-    }
-    let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
-    format!(" (here: http://{local})")
 }

@@ -6,18 +6,18 @@
 mod announce;
 mod descriptors;
 mod exit;
+mod group;
 mod lane;
 pub mod listener;
 mod scheduling;
 mod signals;
 pub mod startup;
+mod unix_socket;
 
 pub use exit::now as exit_now;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -31,19 +31,20 @@ use crate::access_log::AccessLog;
 use crate::access_log::Target;
 use crate::access_log::Writer;
 use crate::config;
-use crate::config::Bind;
 use crate::config::Settings;
 use crate::limits::EXIT_HANDLERS_TIME_MAX;
 use crate::limits::IMPORT_NOTICE_TIME;
 use crate::limits::LANES_MAX;
 use crate::limits::PYTHON_STACK_BYTES;
 use crate::python;
+use crate::server::group::Group;
+use crate::server::group::Listening;
 use crate::server::lane::Command;
 use crate::server::lane::Lane;
 use crate::server::lane::Plan;
-use crate::server::listener::Bound;
 use crate::server::signals::Signal;
 use crate::server::startup::StartupError;
+use crate::server::unix_socket::SocketFile;
 use crate::uring::Io;
 
 /// What the server's own thread hears.
@@ -61,7 +62,9 @@ enum Event {
 struct Lanes {
     commands: watch::Sender<Command>,
     events: mpsc::Receiver<Event>,
-    listeners: Vec<mpsc::Sender<Vec<OwnedFd>>>,
+    listeners: Vec<mpsc::Sender<Vec<Listening>>>,
+    /// The files of the unix sockets, which end with the process.
+    socket_files: Vec<SocketFile>,
     running: usize,
 }
 
@@ -79,26 +82,24 @@ pub fn run(settings: Settings) -> Result<Infallible, StartupError> {
     signals::listen(move |heard| drop(signal.send(Event::Signal(heard))))
         .map_err(StartupError::Runtime)?;
     let cores = choose_cores(&settings);
-    let mut bound = Vec::with_capacity(settings.binds.len());
-    for Bind::Tcp(address) in &settings.binds {
-        let group = listener::bind(*address, cores.len());
-        bound.push(group.map_err(|error| StartupError::Bind(*address, error))?);
+    let mut groups = Vec::with_capacity(settings.binds.len());
+    for bind in &settings.binds {
+        groups.push(Group::bind(bind, cores.len())?);
     }
     let access_log = start_access_log(&settings)?;
     let python = start_python(&settings)?;
     let mut lanes =
         start_lanes(&settings, &cores, access_log.as_ref(), python.as_ref(), &hear, events)?;
     let io = lanes.wait_until_ready()?;
-    let addresses: Vec<SocketAddr> =
-        bound.iter().filter_map(|group| group.first()).map(Bound::address).collect();
-    lanes.hand_over(bound)?;
-    announce::say(&settings, &cores, &addresses, io);
+    let shown: Vec<String> = groups.iter().map(Group::to_string).collect();
+    lanes.hand_over(groups)?;
+    announce::say(&settings, &cores, &shown, io);
     let signal = lanes.wait_for_signal();
     lanes.end(signal, settings.graceful_time_max);
     if let Some(access_log) = access_log {
         access_log.stop();
     }
-    exit::now(0)
+    lanes.exit(0)
 }
 
 fn start_access_log(settings: &Settings) -> Result<Option<Writer>, StartupError> {
@@ -123,12 +124,16 @@ fn start_python(settings: &Settings) -> Result<Option<Arc<python::Runtime>>, Sta
 fn choose_cores(settings: &Settings) -> Vec<Option<CoreId>> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let paid = thread::available_parallelism().map_or(1, NonZero::get);
-    let count = match settings.lanes {
-        config::Lanes::Auto => paid.min(cores.len().max(1)),
+    let count = lane_count(settings.lanes, paid, cores.len());
+    (0..count).map(|lane| cores.get(lane % cores.len().max(1)).copied()).collect()
+}
+
+fn lane_count(wanted: config::Lanes, paid_cpus: usize, cpus: usize) -> usize {
+    let count = match wanted {
+        config::Lanes::Auto => paid_cpus.min(cpus),
         config::Lanes::Exactly(count) => count,
     };
-    let count = count.clamp(1, LANES_MAX);
-    (0..count).map(|lane| cores.get(lane % cores.len().max(1)).copied()).collect()
+    count.clamp(1, LANES_MAX)
 }
 
 fn start_lanes(
@@ -161,7 +166,7 @@ fn start_lanes(
             .spawn(move || live(plan, &hear))
             .map_err(StartupError::Runtime)?;
     }
-    Ok(Lanes { commands, events, listeners, running: cores.len() })
+    Ok(Lanes { commands, events, listeners, socket_files: Vec::new(), running: cores.len() })
 }
 
 /// A lane's thread from its first to its last line.
@@ -205,13 +210,13 @@ impl Lanes {
     }
 
     /// Begins to listen everywhere, and gives each lane its socket of every group.
-    fn hand_over(&self, groups: Vec<Vec<Bound>>) -> Result<(), StartupError> {
-        let mut of_lane: Vec<Vec<OwnedFd>> = self.listeners.iter().map(|_| Vec::new()).collect();
+    fn hand_over(&mut self, groups: Vec<Group>) -> Result<(), StartupError> {
+        let mut of_lane: Vec<Vec<Listening>> = self.listeners.iter().map(|_| Vec::new()).collect();
         for group in groups {
-            for (lane, bound) in of_lane.iter_mut().zip(group) {
-                let address = bound.address();
-                let listening = bound.listen();
-                lane.push(listening.map_err(|error| StartupError::Bind(address, error))?);
+            let listeners = group.listen(of_lane.len())?;
+            self.socket_files.extend(listeners.file);
+            for (lane, listening) in of_lane.iter_mut().zip(listeners.of_lanes) {
+                lane.push(listening);
             }
         }
         for (hand, listeners) in self.listeners.iter().zip(of_lane) {
@@ -228,13 +233,19 @@ impl Lanes {
                 Ok(Event::Signal(signal)) => return signal,
                 Ok(Event::Ended) => self.running -= 1,
                 Ok(Event::Ready(_) | Event::Failed(_)) => {}
-                Err(_) => exit::now(1),
+                Err(_) => self.exit(1),
             }
             if self.running == 0 {
                 tracing::error!("no lane is left");
-                exit::now(1);
+                self.exit(1);
             }
         }
+    }
+
+    /// Ends the process, and with it what it has put into the file system.
+    fn exit(&mut self, code: i32) -> ! {
+        self.socket_files.clear();
+        exit::now(code)
     }
 
     /// Drains; cuts what is left when the time is over; a second signal ends at once.
@@ -261,11 +272,33 @@ impl Lanes {
                 Ok(Event::Ended) => self.running -= 1,
                 Ok(Event::Signal(signal)) => {
                     tracing::warn!("{}: ending at once", signal.name());
-                    exit::now(signal.exit_code());
+                    self.exit(signal.exit_code());
                 }
                 Ok(Event::Ready(_) | Event::Failed(_)) => {}
                 Err(_) => return,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_at_least_one_lane_and_at_most_so_many() {
+        let auto = config::Lanes::Auto;
+        for (paid_cpus, cpus, expected) in [
+            (4, 8, 4),
+            (8, 4, 4),
+            (1, 0, 1),
+            (0, 0, 1),
+            (LANES_MAX, LANES_MAX, LANES_MAX),
+            (LANES_MAX + 1, LANES_MAX + 1, LANES_MAX),
+        ] {
+            assert_eq!(lane_count(auto, paid_cpus, cpus), expected, "{paid_cpus} of {cpus}");
+        }
+        assert_eq!(lane_count(config::Lanes::Exactly(3), 1, 1), 3, "as the operator says");
+        assert_eq!(lane_count(config::Lanes::Exactly(usize::MAX), 1, 1), LANES_MAX);
     }
 }

@@ -2,17 +2,17 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::config::BindAddress;
 use crate::python::PythonFault;
 
 /// Why the server did not start. Nothing was served, nothing is left running.
 #[derive(Debug)]
 pub enum StartupError {
     /// An address could not be bound.
-    Bind(SocketAddr, io::Error),
+    Bind(BindAddress, io::Error),
     /// A folder of a files route could not be opened.
     Folder(PathBuf, io::Error),
     /// Python itself did not start.
@@ -47,7 +47,7 @@ impl fmt::Display for StartupError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind(address, error) => {
-                write!(out, "cannot listen on {address}: {error}{}", bind_remedy(*address, error))
+                write!(out, "cannot listen on {address}: {error}{}", bind_remedy(address, error))
             }
             Self::Folder(root, error) => write!(out, "cannot open {}: {error}", root.display()),
             Self::Python(fault) => write!(out, "Python did not start: {fault}"),
@@ -66,19 +66,29 @@ impl fmt::Display for StartupError {
     }
 }
 
-fn bind_remedy(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
+fn bind_remedy(address: &BindAddress, error: &io::Error) -> String {
+    match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, BindAddress::Tcp(address)) => format!(
             ". Another program has this port (ss -ltnp 'sport = :{}' shows which): stop it, or \
              choose another with --bind",
             address.port()
         ),
-        io::ErrorKind::PermissionDenied => format!(
+        (io::ErrorKind::AddrInUse, BindAddress::Unix(_)) => {
+            ". Another program listens there (ss -lxp shows which): stop it, or choose another \
+             path with --bind"
+                .to_owned()
+        }
+        (io::ErrorKind::PermissionDenied, BindAddress::Tcp(address)) => format!(
             ". Ports under 1024 need the right CAP_NET_BIND_SERVICE: \
              choose another with --bind than {}",
             address.port()
         ),
-        io::ErrorKind::AddrNotAvailable => {
+        (io::ErrorKind::PermissionDenied, BindAddress::Unix(_)) => {
+            ". To make a socket takes the right to write into its folder; to give it another \
+             owner takes CAP_CHOWN, or to be a member of the group"
+                .to_owned()
+        }
+        (io::ErrorKind::AddrNotAvailable, _) => {
             ". This machine has no such address: see `ip address`, or use 0.0.0.0".to_owned()
         }
         _ => String::new(),

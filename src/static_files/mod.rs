@@ -121,7 +121,9 @@ pub async fn look(
 }
 
 /// EMFILE or ENFILE: those that the cache holds can be given back.
-fn lacks_descriptors(error: &io::Error) -> bool {
+/// Whether there are too few descriptors, of the process or of the machine.
+#[must_use]
+pub fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 

@@ -93,8 +93,15 @@ async fn open(io: Io, root: &Rc<OwnedFd>, relative: &[u8]) -> io::Result<Opened>
     let path = if relative.is_empty() { b"." } else { relative };
     // A NUL cannot be in the path: `request::target` refuses it.
     let Ok(path) = CString::new(path) else { return Ok(Opened::Nothing) };
+    try_to_open(|| open_beneath(io, root, path.clone())).await
+}
+
+async fn try_to_open<F>(mut open: impl FnMut() -> F) -> io::Result<Opened>
+where
+    F: Future<Output = io::Result<OwnedFd>>,
+{
     for _ in 0..OPEN_TRIES_MAX {
-        match open_beneath(io, root, path.clone()).await {
+        match open().await {
             Ok(fd) => return classify(fd),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::AGAIN) => {}
@@ -124,6 +131,27 @@ fn is_trouble(errno: Errno) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uring::runtime::Runtime;
+    use std::future::ready;
+
+    #[test]
+    fn a_path_whose_folders_are_being_renamed_is_tried_so_often() {
+        let runtime = Runtime::epoll().unwrap();
+        for failures in 0..=OPEN_TRIES_MAX {
+            let mut tries = 0;
+            let opened = runtime.block_on(try_to_open(|| {
+                tries += 1;
+                ready(if tries <= failures {
+                    Err(io::Error::from(Errno::AGAIN))
+                } else {
+                    std::fs::File::open("/").map(OwnedFd::from)
+                })
+            }));
+            let found = matches!(opened.unwrap(), Opened::Folder);
+            assert_eq!(found, failures < OPEN_TRIES_MAX, "{failures} failures");
+            assert_eq!(tries, (failures + 1).min(OPEN_TRIES_MAX));
+        }
+    }
 
     #[test]
     fn hidden_names_and_empty_segments_are_not_servable() {

@@ -21,14 +21,20 @@ use std::time::Duration;
 
 use io_uring::opcode;
 use io_uring::types;
+use rustix::event::PollFd;
+use rustix::event::PollFlags;
+use rustix::net::AddressFamily;
 use rustix::net::RecvFlags;
 use rustix::net::SendAncillaryBuffer;
 use rustix::net::SendFlags;
 use rustix::net::Shutdown;
+use rustix::net::SocketAddrAny;
 use rustix::net::SocketFlags;
+use rustix::time::Timespec;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::address::Address;
 use crate::uring::Io;
 use crate::uring::operation::fill;
 use crate::uring::operation::submit;
@@ -250,9 +256,7 @@ impl Socket {
     }
 
     fn has_room(&self) -> bool {
-        let mut wanted =
-            [rustix::event::PollFd::from_borrowed_fd(self.fd(), rustix::event::PollFlags::OUT)];
-        matches!(rustix::event::poll(&mut wanted, Some(&rustix::time::Timespec::default())), Ok(1))
+        !poll_now(self.fd(), PollFlags::OUT).is_empty()
     }
 
     fn fd(&self) -> BorrowedFd<'_> {
@@ -263,7 +267,18 @@ impl Socket {
     }
 }
 
-/// Ends a connection that somebody else owns. See [`Socket::ending`].
+/// What of a peer can be told without receiving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It may send and read.
+    There,
+    /// It sends nothing more: it has closed, or only its sending. TCP does not tell which.
+    SendsNoMore,
+    /// It has reset the connection, or has gone in another way that ends both directions.
+    Gone,
+}
+
+/// Looks at, and ends, a connection that somebody else owns. See [`Socket::ending`].
 pub enum Ending {
     /// Of a ring socket.
     Ring(Weak<OwnedFd>),
@@ -274,19 +289,33 @@ pub enum Ending {
 impl Ending {
     /// As [`Socket::end`]; nothing when the connection is gone.
     pub fn end(&self, end: End) {
+        let _ = self.with(|fd| shut_down(fd, end));
+    }
+
+    /// What the peer does, or how it went. Ending our receiving looks like its end of sending.
+    #[must_use]
+    pub fn peer(&self) -> Peer {
+        match self.with(|fd| poll_now(fd, PollFlags::RDHUP)) {
+            Some(seen) if seen.intersects(PollFlags::ERR | PollFlags::HUP) => Peer::Gone,
+            Some(seen) if seen.contains(PollFlags::RDHUP) => Peer::SendsNoMore,
+            Some(_) => Peer::There,
+            None => Peer::Gone,
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         match self {
-            Self::Ring(fd) => fd.upgrade().inspect(|fd| shut_down(fd.as_fd(), end)).map(drop),
-            Self::Epoll(fd) => {
-                fd.upgrade().inspect(|fd| shut_down(fd.get_ref().as_fd(), end)).map(drop)
-            }
-        };
+            Self::Ring(fd) => fd.upgrade().map(|fd| act(fd.as_fd())),
+            Self::Epoll(fd) => fd.upgrade().map(|fd| act(fd.get_ref().as_fd())),
+        }
     }
 }
 
-/// One listening socket of one lane, non-blocking.
+/// One listening socket of one lane, non-blocking. A unix socket is one for all lanes, each of
+/// which has a descriptor of its own for it.
 pub struct Listener {
     inner: ListenerInner,
-    local: SocketAddr,
+    local: Address,
 }
 
 enum ListenerInner {
@@ -301,7 +330,7 @@ impl Listener {
     ///
     /// getsockname(2), or epoll_ctl(2) on epoll.
     pub fn new(io: Io, fd: OwnedFd) -> io::Result<Self> {
-        let local = SocketAddr::try_from(rustix::net::getsockname(&fd)?)?;
+        let local = address(rustix::net::getsockname(&fd)?)?;
         let inner = match io {
             Io::Ring => ListenerInner::Ring(Rc::new(fd)),
             Io::Epoll => ListenerInner::Epoll(watch(fd)?),
@@ -311,7 +340,7 @@ impl Listener {
 
     /// The address that it is bound to.
     #[must_use]
-    pub const fn local(&self) -> SocketAddr {
+    pub const fn local(&self) -> Address {
         self.local
     }
 
@@ -328,6 +357,12 @@ impl Listener {
         }
     }
 
+    /// Whether a connection waits in the queue.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        !poll_now(self.fd(), PollFlags::IN).is_empty()
+    }
+
     /// Lets the lane's other tasks have their turn while the queue may still hold connections.
     ///
     /// # Errors
@@ -336,8 +371,9 @@ impl Listener {
     pub async fn give_way(&self) -> io::Result<()> {
         match &self.inner {
             // Merely yielding would not submit the others' entries; a poll that is ready at once
-            // does.
-            ListenerInner::Ring(_) => self.readable().await,
+            // does. With an empty queue it would wait for the next connection, however late.
+            ListenerInner::Ring(_) if self.has_waiting() => self.readable().await,
+            ListenerInner::Ring(_) => Ok(()),
             ListenerInner::Epoll(_) => {
                 tokio::task::yield_now().await;
                 Ok(())
@@ -351,7 +387,7 @@ impl Listener {
     ///
     /// `WouldBlock` when the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM when resources are
     /// short; ECONNABORTED and other errors of that one connection (accept(2)).
-    pub fn accept_now(&self) -> io::Result<(Socket, SocketAddr)> {
+    pub fn accept_now(&self) -> io::Result<(Socket, Address)> {
         let (fd, flags) = match &self.inner {
             ListenerInner::Ring(fd) => (fd.as_fd(), SocketFlags::CLOEXEC),
             ListenerInner::Epoll(fd) => {
@@ -359,26 +395,34 @@ impl Listener {
             }
         };
         let (accepted, peer) = rustix::net::acceptfrom_with(fd, flags)?;
-        let peer = peer.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
+        let peer = match (self.local, peer) {
+            (Address::Unix, _) => Address::Unix,
+            (Address::Ip(_), Some(peer)) => address(peer)?,
+            (Address::Ip(_), None) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
         let inner = match &self.inner {
             ListenerInner::Ring(_) => {
                 Inner::Ring { fd: Rc::new(accepted), mode: Cell::new(Mode::Blocking) }
             }
             ListenerInner::Epoll(_) => Inner::Epoll { fd: Rc::new(watch(accepted)?) },
         };
-        Ok((Socket { inner }, SocketAddr::try_from(peer)?))
+        Ok((Socket { inner }, peer))
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        match &self.inner {
+            ListenerInner::Ring(fd) => fd.as_fd(),
+            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
+        }
     }
 }
 
 impl Drop for Listener {
     /// Ends the listening itself. The poll of a [`Listener::readable`] that was dropped holds the
-    /// descriptor open until the next connection comes, and that one would be nobody's.
+    /// descriptor open until the next connection comes, and that one would be nobody's. On a unix
+    /// socket it ends for all lanes; they still get what is in the queue.
     fn drop(&mut self) {
-        let fd = match &self.inner {
-            ListenerInner::Ring(fd) => fd.as_fd(),
-            ListenerInner::Epoll(fd) => fd.get_ref().as_fd(),
-        };
-        shut_down(fd, End::Receiving);
+        shut_down(self.fd(), End::Receiving);
     }
 }
 
@@ -388,12 +432,29 @@ pub fn would_block(error: io::ErrorKind) -> bool {
     error == io::ErrorKind::WouldBlock
 }
 
+fn address(any: SocketAddrAny) -> io::Result<Address> {
+    match any.address_family() {
+        AddressFamily::UNIX => Ok(Address::Unix),
+        _ => Ok(Address::Ip(SocketAddr::try_from(any)?)),
+    }
+}
+
 fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
     if mode.get() != wanted {
         rustix::io::ioctl_fionbio(fd, wanted == Mode::NonBlocking)?;
         mode.set(wanted);
     }
     Ok(())
+}
+
+/// What of `wanted` is so now, and the conditions that are told unasked (poll(2)): an error, a
+/// hang-up.
+fn poll_now(fd: BorrowedFd<'_>, wanted: PollFlags) -> PollFlags {
+    let mut asked = [PollFd::from_borrowed_fd(fd, wanted)];
+    match rustix::event::poll(&mut asked, Some(&Timespec::default())) {
+        Ok(_) => asked[0].revents(),
+        Err(_) => PollFlags::empty(),
+    }
 }
 
 fn shut_down(fd: BorrowedFd<'_>, end: End) {

@@ -4,9 +4,13 @@ use std::io::ErrorKind;
 use std::io::Read;
 use std::io::Write;
 use std::net::Shutdown;
+use std::net::SocketAddr;
+use std::net::UdpSocket;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::support::Client;
+use crate::support::Response;
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::pattern;
@@ -32,12 +36,28 @@ fn a_head_that_does_not_come_is_answered_with_408() {
     let server = Server::start(&["--workers", "1", "--static", &site.at("/")]);
     let mut late = server.connect();
     late.send("GET /a.txt HTTP/1.1\r\nHost: x\r\n");
+    // One that never pauses for long has no more time.
+    let mut dribbler = server.connect();
+    dribbler.send("GET /a.txt HTTP/1.1\r\nHost: x\r\nX: ");
+    let dribbled = std::thread::spawn(move || dribble(dribbler, "x"));
     // Its connection stays busy; others do not notice.
     assert_eq!(server.get("/a.txt").text(), "text");
     let response = late.response();
     assert_eq!(response.status, 408);
     assert_eq!(response.header("connection"), Some("close"));
     late.expect_end();
+    assert_eq!(dribbled.join().unwrap().status, 408);
+}
+
+/// Sends the piece once a second until there is an answer.
+fn dribble(mut client: Client, piece: &str) -> Response {
+    let start = Instant::now();
+    client.stream().set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    while client.stream().peek(&mut [0]).is_err() {
+        assert!(start.elapsed() < crate::support::PATIENCE, "no answer to {piece:?}");
+        client.try_send(piece);
+    }
+    client.response()
 }
 
 #[test]
@@ -46,7 +66,19 @@ fn a_body_that_does_not_come_is_answered_with_408() {
     let server = Server::start(&["--workers", "1", "--chdir", apps.to_str().unwrap(), "plain:app"]);
     let mut late = server.connect();
     late.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhello");
-    assert_eq!(late.response().status, 408);
+    // Two that never pause for long, and would take hours.
+    let dribblers = [
+        ("Content-Length: 100000\r\n\r\n", "a"),
+        ("Transfer-Encoding: chunked\r\n\r\n", "1\r\na\r\n"),
+    ];
+    std::thread::scope(|scope| {
+        for (framing, piece) in dribblers {
+            let mut dribbler = server.connect();
+            dribbler.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\n{framing}"));
+            scope.spawn(move || assert_eq!(dribble(dribbler, piece).status, 408, "{framing}"));
+        }
+        assert_eq!(late.response().status, 408);
+    });
     late.expect_end();
 }
 
@@ -231,6 +263,100 @@ fn a_client_that_goes_on_sending_after_its_refusal_is_reset() {
         };
         let is_end = matches!(error, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
         assert!(is_end, "{io}: {error}");
+    }
+}
+
+#[test]
+fn idle_connections_make_room_where_descriptors_are_short() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let apps = crate::support::apps();
+    for io in ["uring", "epoll"] {
+        let fixed = ["--io", io, "--workers", "1", "--static", &site.at("/static")];
+        let app = ["--chdir", apps.to_str().unwrap(), "plain:app"];
+        let server = Server::start(&[&fixed[..], &app].concat());
+        assert_eq!(server.get("/hello").text(), "Hello, world!");
+        server.limit_descriptors(20);
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            let mut client = server.connect();
+            assert_eq!(client.get("/hello").text(), "Hello, world!", "{io}");
+            idle.push(client);
+        }
+        server.wait_for_log("cannot accept connections");
+        // Opening a file needs a descriptor as well.
+        let deadline = Instant::now() + crate::support::PATIENCE;
+        while server.get("/static/a.txt").status != 200 {
+            assert!(Instant::now() < deadline, "{io}: no file can be opened");
+        }
+    }
+}
+
+#[test]
+fn a_server_whose_descriptors_are_all_busy_rests_until_one_is_free() {
+    let apps = crate::support::apps();
+    for io in ["uring", "epoll"] {
+        let fixed = ["--io", io, "--workers", "1", "--chdir", apps.to_str().unwrap()];
+        let server = Server::start(&[&fixed[..], &["plain:app"]].concat());
+        let mut busy: Vec<Client> = (0..10).map(|_| server.connect()).collect();
+        for client in &mut busy {
+            assert_eq!(client.get("/hello").text(), "Hello, world!");
+            client.send("GET /hello HTTP/1.1\r\n");
+        }
+        server.limit_descriptors(0);
+        let before = server.cpu_time();
+        let start = Instant::now();
+        // The heads that do not come end in 15 seconds, and then this one is heard.
+        assert_eq!(server.get("/hello").text(), "Hello, world!");
+        server.wait_for_log("cannot accept connections");
+        let (used, passed) = (server.cpu_time() - before, start.elapsed());
+        assert!(passed > Duration::from_secs(5), "{io}: {passed:?}");
+        assert!(
+            used < passed / 4 + Duration::from_millis(200),
+            "{io}: {used:?} of CPU time in {passed:?}"
+        );
+        let lines = server.log().matches("cannot accept connections").count();
+        assert!(lines < 5, "{io}: {lines} lines in the log");
+    }
+}
+
+#[test]
+fn a_client_has_so_many_connections_and_no_more() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    // No packet leaves for it: the kernel only says with which address it would. A machine that is
+    // nowhere connected has nothing to show here.
+    let probe = UdpSocket::bind("0.0.0.0:0").unwrap();
+    if probe.connect("192.0.2.1:9").is_err() {
+        return;
+    }
+    let own = probe.local_addr().unwrap().ip();
+    let mut command = crate::support::corelane();
+    command.args(["--bind", "0.0.0.0:0", "--workers", "1", "--static", &site.at("/")]);
+    command.args(["--limit-connections-per-client", "3"]);
+    let server = Server::launch(command);
+    let address = (own, server.address.port()).into();
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(address)).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/a.txt").text(), "text");
+    }
+    Client::connect(address).expect_end();
+    server.wait_for_log("limit_connections_per_client");
+    let local = SocketAddr::from(([127, 0, 0, 1], server.address.port()));
+    let mut proxies: Vec<Client> = (0..9).map(|_| Client::connect(local)).collect();
+    for proxy in &mut proxies {
+        assert_eq!(proxy.get("/a.txt").text(), "text");
+    }
+    for client in &mut clients {
+        assert_eq!(client.get("/a.txt").text(), "text", "what is open stays");
+    }
+    clients.pop();
+    let deadline = Instant::now() + crate::support::PATIENCE;
+    loop {
+        let mut next = Client::connect(address);
+        next.try_send("GET /a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        if next.rest().starts_with(b"HTTP/1.1 200 ") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "a place that is free again is not given");
     }
 }
 

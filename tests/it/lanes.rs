@@ -1,7 +1,17 @@
 //! Lanes as the kernel sees them: pinned threads, one listener each, one interpreter each.
 
 use std::collections::HashSet;
+use std::io::Read;
+use std::io::Write;
+use std::net::TcpStream;
 
+use corelane::limits::RING_COMPLETIONS;
+use corelane::limits::RING_ENTRIES;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::Signal;
+
+use crate::support::PATIENCE;
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::apps;
@@ -136,4 +146,45 @@ fn io_threads(server: &Server) -> HashSet<u64> {
             is_lane.then(|| path.file_name().unwrap().to_str().unwrap().parse().unwrap())
         })
         .collect()
+}
+
+#[test]
+fn more_happens_at_once_than_the_ring_has_entries_for() {
+    let site = Site::new(&[("a.txt", b"text")]);
+    let server = Server::start(&["--workers", "1", "--static", &site.at("/")]);
+    // The entries of its ring are flushed where they are full, and what is completed beyond its
+    // places the kernel keeps.
+    let wanted = RING_COMPLETIONS as usize + 500;
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .unwrap();
+    // The other tests need some as well.
+    let room = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap());
+    let count = wanted.min(room.saturating_sub(2000));
+    assert!(count > RING_ENTRIES as usize, "too few descriptors: {room}");
+    let clients: Vec<TcpStream> = (0..count)
+        .map(|_| {
+            let client = TcpStream::connect(server.address).unwrap();
+            client.set_read_timeout(Some(PATIENCE)).unwrap();
+            client
+        })
+        .collect();
+    let request = "GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n";
+    for _ in 0..3 {
+        server.signal(Signal::STOP);
+        for mut client in &clients {
+            client.write_all(request.as_bytes()).unwrap();
+        }
+        server.signal(Signal::CONT);
+        for mut client in &clients {
+            let mut answer = Vec::new();
+            let mut piece = [0; 1024];
+            while !answer.ends_with(b"\r\n\r\ntext") {
+                let bytes = client.read(&mut piece).unwrap();
+                assert_ne!(bytes, 0, "{}", answer.escape_ascii());
+                answer.extend_from_slice(&piece[..bytes]);
+            }
+            assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! HTTP/1.1 as it comes in pieces, in heaps and with a body.
 
+use corelane::limits::REQUESTS_PER_CONNECTION_MAX;
+
 use crate::support::Server;
 use crate::support::Site;
 use crate::support::pattern;
@@ -106,6 +108,34 @@ fn requests_behind_a_closing_one_are_not_answered() {
 }
 
 #[test]
+fn a_connection_carries_so_many_requests_and_no_more() {
+    let requests = usize::try_from(REQUESTS_PER_CONNECTION_MAX).unwrap();
+    let site = site();
+    let server = serve(&site);
+    let mut client = server.connect();
+    let sender = client.stream().try_clone().unwrap();
+    // What stands behind the last one may meet a closed connection.
+    let writer = std::thread::spawn(move || {
+        let many = "GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+        for _ in 0..=requests / 1000 {
+            if std::io::Write::write_all(&mut &sender, many.as_bytes()).is_err() {
+                break;
+            }
+        }
+    });
+    // Head and body of each answer but the last have the same length.
+    let first = client.take_until(b"\r\n\r\nfirst").len();
+    client.take((requests - 3) * first);
+    let answer = client.response();
+    assert_eq!((answer.header("connection"), answer.text().as_str()), (None, "first"));
+    let last = client.response();
+    assert_eq!((last.header("connection"), last.text().as_str()), (Some("close"), "first"));
+    client.expect_end();
+    writer.join().unwrap();
+    assert_eq!(server.get("/a.txt").text(), "first");
+}
+
+#[test]
 fn an_unread_body_is_drained_or_ends_the_connection() {
     let site = site();
     let server = serve(&site);
@@ -208,5 +238,46 @@ fn no_spelling_of_a_path_changes_whose_it_is() {
         let response = client.get(path);
         assert_eq!(response.status, 404, "{path}");
         assert!(response.text().contains("<h1>404</h1>"), "{path}: {}", response.text());
+    }
+}
+
+#[test]
+fn a_large_body_that_is_not_read_does_not_cost_the_answer() {
+    let site = site();
+    let apps = crate::support::apps();
+    for io in ["uring", "epoll"] {
+        let fixed = ["--io", io, "--workers", "1", "--limit-request-body", "1m"];
+        let chdir = ["--static", &site.at("/files"), "--chdir", apps.to_str().unwrap()];
+        let server = Server::start(&[&fixed[..], &chdir, &["plain:app"]].concat());
+        let body = pattern(10_000_000);
+        let length = format!("Content-Length: {}\r\n\r\n", body.len());
+        let chunked = "Transfer-Encoding: chunked\r\n\r\n989680\r\n".to_owned();
+        let cases =
+            [("/files/a.txt", &chunked, 405), ("/echo", &length, 413), ("/echo", &chunked, 413)];
+        for (path, framing, status) in cases {
+            let mut client = server.connect();
+            // All of it is sent before the answer is looked at, as most clients do.
+            client.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\n{framing}")).send(&body);
+            let response = client.response();
+            assert_eq!(response.status, status, "{io}: {path} {framing}");
+            assert_eq!(response.header("connection"), (status == 413).then_some("close"));
+            drop(client);
+        }
+    }
+}
+
+#[test]
+fn a_body_that_nobody_wants_is_not_asked_for() {
+    let site = site();
+    let server = serve(&site);
+    for framing in ["Content-Length: 5", "Transfer-Encoding: chunked"] {
+        let mut client = server.connect();
+        client.send(format!(
+            "POST /a.txt HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{framing}\r\n\r\n"
+        ));
+        // The very first answer, and nothing can follow: the body may come or not.
+        let response = client.response();
+        assert_eq!((response.status, response.header("connection")), (405, Some("close")));
+        client.expect_end();
     }
 }

@@ -1,5 +1,6 @@
 //! A server in a child process, and a client that shows every byte.
 
+use std::collections::HashSet;
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -132,11 +133,24 @@ impl Server {
 
     /// Leaves the server room for so many more descriptors than it has now.
     pub fn limit_descriptors(&self, more: usize) {
-        let folder = format!("/proc/{}/fd", self.child.id());
-        let limit = Some((std::fs::read_dir(folder).unwrap().count() + more) as u64);
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let number = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().file_name().to_str().unwrap().parse::<u64>().unwrap()
+        };
+        let open: HashSet<u64> = folder.map(number).collect();
+        // The limit is on their numbers, and some below the highest may be free.
+        let limit = (0..).filter(|number| !open.contains(number)).nth(more);
         let pid = Pid::from_raw(self.child.id().try_into().unwrap());
         let limit = Rlimit { current: limit, maximum: limit };
         rustix::process::prlimit(pid, Resource::Nofile, limit).expect("a lower limit");
+    }
+
+    /// CPU time of the process so far, of all its threads.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // proc(5): fields 14 and 15, in ticks of 10 ms; the second field may hold blanks.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+        Duration::from_millis(10 * fields.map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>())
     }
 
     /// Waits for the end of the process.

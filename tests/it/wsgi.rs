@@ -198,6 +198,47 @@ fn a_body_that_breaks_off_never_reaches_the_application() {
 }
 
 #[test]
+fn the_body_is_asked_for_when_its_turn_has_come() {
+    let server = serve("1", &[]);
+    let mut client = server.connect();
+    client.send(
+        "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n\
+         POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
+    assert_eq!(client.response().text(), "Hello, world!");
+    assert_eq!(client.take_until(b"\r\n\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(client.send("hello").response().text(), "hello");
+}
+
+#[test]
+fn requests_behind_a_closing_one_never_reach_the_application() {
+    let folder = tempfile::tempdir().unwrap();
+    let closes = folder.path().join("closes");
+    let apps = apps();
+    for threads in ["0", "1"] {
+        let fixed = ["--workers", "1", "--threads", threads, "--chdir", apps.to_str().unwrap()];
+        let server = Server::start_with(&[&fixed[..], &["plain:app"]].concat(), |command| {
+            command.env("CORELANE_TEST_CLOSES", &closes)
+        });
+        let last = [
+            "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            "GET /hello HTTP/1.0\r\n\r\n",
+            "GET /hello HTTP/1.1\r\n\r\n",
+            "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nContent-Length: 0\r\n\r\n",
+        ];
+        for request in last {
+            let mut client = server.connect();
+            client.send(format!("{request}GET /closes HTTP/1.1\r\nHost: x\r\n\r\n"));
+            client.response();
+            client.expect_end();
+        }
+        // The one thread has done what came before.
+        assert_eq!(server.get("/hello").status, 200);
+        assert!(!closes.exists(), "{threads}: something was executed");
+    }
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused() {
     let server = serve("1", &["--limit-request-body", "1000"]);
     let mut client = server.connect();

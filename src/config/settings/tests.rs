@@ -42,7 +42,8 @@ fn route(prefix: &str, slash: Slash, destination: Destination) -> Route {
 }
 
 fn tcp(text: &str) -> Bind {
-    Bind::Tcp(text.parse().unwrap())
+    let address = BindAddress::Tcp(text.parse().unwrap());
+    Bind { address, proxy_protocol: ProxyProtocol::Off }
 }
 
 #[test]
@@ -50,6 +51,7 @@ fn an_application_alone_has_the_defaults() {
     let folder = folder();
     let expected = Settings {
         binds: vec![tcp("127.0.0.1:8000")],
+        proxies: Proxies::default(),
         lanes: Lanes::Auto,
         apps: vec![app_at(folder.path())],
         files: Vec::new(),
@@ -58,6 +60,7 @@ fn an_application_alone_has_the_defaults() {
             routes: vec![route("", Slash::Optional, Destination::App(0))],
         }],
         body_bytes_max: BODY_BYTES_MAX_DEFAULT,
+        connections_per_client_max: Some(CONNECTIONS_PER_CLIENT_MAX_DEFAULT),
         idle_time_max: IDLE_TIME_MAX_DEFAULT,
         graceful_time_max: GRACEFUL_TIME_MAX_DEFAULT,
         access_log: AccessLog::Off,
@@ -255,6 +258,12 @@ fn mistakes_between_flags_and_the_disk() {
             "--bind: 127.0.0.1:80 is given twice: remove one".to_owned(),
         ),
         (
+            &["--forwarded-host", "a"],
+            "--forwarded-host: there is nobody to be believed: name your proxies with \
+             --forwarded-allow-ips or forwarded_allow_ips"
+                .to_owned(),
+        ),
+        (
             &["--access-logfile", "log/access.log", "a"],
             format!(
                 "--access-logfile: there is no directory \"{root}/log\": make it or correct \
@@ -284,4 +293,22 @@ fn a_stale_virtual_env_is_a_warning() {
     let found = settings(&folder, &["a"], &[("VIRTUAL_ENV", "/gone")]).unwrap();
     assert_eq!(found.warnings, [Warning::StaleVirtualEnv("/gone".into())]);
     assert_eq!(found.apps[0].venv, None);
+}
+
+#[test]
+fn whom_we_believe() {
+    let folder = folder();
+    let local = Proxy::Network("127.0.0.1".parse().unwrap());
+    let words = ["--forwarded-allow-ips", "127.0.0.1", "--forwarded-host", "a"];
+    let found = settings(&folder, &words, &[]).unwrap();
+    assert_eq!(found.proxies, Proxies::new(vec![local], HostTrust::Trusted));
+    let variables = [("CORELANE_FORWARDED_ALLOW_IPS", "127.0.0.1,unix")];
+    let found = settings(&folder, &["a"], &variables).unwrap();
+    assert_eq!(found.proxies, Proxies::new(vec![local, Proxy::Unix], HostTrust::Ignored));
+    assert!(settings(&folder, &["a"], &[]).unwrap().proxies.is_empty(), "nobody by default");
+    // An empty list on the command line takes the file's away.
+    let text = format!("forwarded_allow_ips = \"10.0.0.0/8\"\n{FILE}");
+    fs::write(folder.path().join("corelane.toml"), text).unwrap();
+    assert!(!settings(&folder, &[], &[]).unwrap().proxies.is_empty());
+    assert!(settings(&folder, &["--forwarded-allow-ips", ""], &[]).unwrap().proxies.is_empty());
 }

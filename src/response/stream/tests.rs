@@ -70,6 +70,19 @@ fn head_waits_for_the_first_byte() {
 }
 
 #[test]
+fn work_begins_only_for_a_reader_that_is_there() {
+    let (producer, consumer) = bounded();
+    assert!(!consumer.has_begun());
+    assert_eq!(producer.begin(), Begin::Wanted);
+    assert!(consumer.has_begun());
+    let (producer, consumer) = bounded();
+    assert!(producer.is_wanted());
+    drop(consumer);
+    assert!(!producer.is_wanted());
+    assert_eq!(producer.begin(), Begin::Gone);
+}
+
+#[test]
 fn answer_made_in_one_go_wakes_once() {
     let (mut producer, consumer) = started(None);
     let bell = bell();
