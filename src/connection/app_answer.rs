@@ -30,7 +30,7 @@ use crate::response::status::forbids_body;
 use crate::response::stream::End;
 use crate::response::stream::Received;
 use crate::uring::socket::More;
-use crate::uring::socket::Peer;
+use crate::uring::socket::Presence;
 
 /// Reads the request's body, calls the application, and sends what it answers. The request's head
 /// has been consumed.
@@ -100,7 +100,7 @@ async fn receive(watch: &Watch, reply: &mut Reply, piece: &mut Vec<u8>) -> Resul
             received = reply.receive(piece) => return Ok(received),
             left = watch.peer_leaves() => left,
         };
-        if left == Peer::Gone || !reply.has_begun() {
+        if left == Presence::Gone || !reply.has_begun() {
             return Err(Ended::PeerGone);
         }
     }

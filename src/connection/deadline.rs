@@ -25,7 +25,7 @@ use crate::limits::SHORTAGE_NOTICE_TIME;
 use crate::limits::UNCOUNTED_BYTES_MAX;
 use crate::uring::socket::End;
 use crate::uring::socket::Ending;
-use crate::uring::socket::Peer;
+use crate::uring::socket::Presence;
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ struct Clockwork {
     receiving: Cell<Receiving>,
     /// The task that wants to know when its peer leaves.
     listener: Cell<Option<Waker>>,
-    left: Cell<Option<Peer>>,
+    left: Cell<Option<Presence>>,
     ending: Ending,
 }
 
@@ -224,10 +224,12 @@ impl Clockwork {
             return;
         }
         let Some(listener) = self.listener.take() else { return };
-        let left = match self.ending.peer() {
-            Peer::Gone => Peer::Gone,
-            Peer::SendsNoMore if self.receiving.get() == Receiving::GoesOn => Peer::SendsNoMore,
-            Peer::SendsNoMore | Peer::There => return self.listener.set(Some(listener)),
+        let left = match self.ending.presence() {
+            Presence::Gone => Presence::Gone,
+            Presence::SendsNoMore if self.receiving.get() == Receiving::GoesOn => {
+                Presence::SendsNoMore
+            }
+            Presence::SendsNoMore | Presence::There => return self.listener.set(Some(listener)),
         };
         self.left.set(Some(left));
         listener.wake();
@@ -288,7 +290,7 @@ impl Watch {
 
     /// Waits until the sweep sees that the peer has left, wholly or perhaps only with its sending;
     /// that is told again by each sweep. Never ends while the peer is there.
-    pub async fn peer_leaves(&self) -> Peer {
+    pub async fn peer_leaves(&self) -> Presence {
         // What was seen before this wait may have been of an earlier request.
         self.clockwork.left.set(None);
         poll_fn(|context| match self.clockwork.left.take() {
@@ -418,7 +420,7 @@ mod tests {
     }
 
     /// What the sweeps tell a task that listens, after `leave` has happened.
-    fn told(deadlines: &Deadlines, watch: &Watch, leave: impl FnOnce()) -> Option<Peer> {
+    fn told(deadlines: &Deadlines, watch: &Watch, leave: impl FnOnce()) -> Option<Presence> {
         let mut context = Context::from_waker(Waker::noop());
         let mut leaves = pin!(watch.peer_leaves());
         assert!(leaves.as_mut().poll(&mut context).is_pending());
@@ -440,14 +442,18 @@ mod tests {
         let (_socket, watch, client) = answering(&deadlines);
         assert_eq!(told(&deadlines, &watch, || {}), None, "it is there");
         let end_sending = || client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(told(&deadlines, &watch, end_sending), Some(Peer::SendsNoMore));
-        assert_eq!(told(&deadlines, &watch, || {}), Some(Peer::SendsNoMore), "it is told again");
+        assert_eq!(told(&deadlines, &watch, end_sending), Some(Presence::SendsNoMore));
+        assert_eq!(
+            told(&deadlines, &watch, || {}),
+            Some(Presence::SendsNoMore),
+            "it is told again"
+        );
         let (_socket, watch, client) = answering(&deadlines);
         let reset = || {
             socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
             drop(client);
         };
-        assert_eq!(told(&deadlines, &watch, reset), Some(Peer::Gone));
+        assert_eq!(told(&deadlines, &watch, reset), Some(Presence::Gone));
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Socket {
 
 /// What of a peer can be told without receiving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
+pub enum Presence {
     /// It may send and read.
     There,
     /// It sends nothing more: it has closed, or only its sending. TCP does not tell which.
@@ -294,12 +294,12 @@ impl Ending {
 
     /// What the peer does, or how it went. Ending our receiving looks like its end of sending.
     #[must_use]
-    pub fn peer(&self) -> Peer {
+    pub fn presence(&self) -> Presence {
         match self.with(|fd| poll_now(fd, PollFlags::RDHUP)) {
-            Some(seen) if seen.intersects(PollFlags::ERR | PollFlags::HUP) => Peer::Gone,
-            Some(seen) if seen.contains(PollFlags::RDHUP) => Peer::SendsNoMore,
-            Some(_) => Peer::There,
-            None => Peer::Gone,
+            Some(seen) if seen.intersects(PollFlags::ERR | PollFlags::HUP) => Presence::Gone,
+            Some(seen) if seen.contains(PollFlags::RDHUP) => Presence::SendsNoMore,
+            Some(_) => Presence::There,
+            None => Presence::Gone,
         }
     }
 
