@@ -98,7 +98,9 @@ impl Bytes {
 /// How fast a script sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// At most so many at a time.
+    /// At most so many at first.
+    pub first_bytes: usize,
+    /// At most so many at a time behind that.
     pub bytes: usize,
     /// From one time to the next.
     pub every: Duration,
@@ -106,12 +108,13 @@ pub struct Pace {
 
 impl Pace {
     /// As fast as the socket takes them.
-    pub const AT_ONCE: Self = Self { bytes: usize::MAX, every: Duration::ZERO };
+    pub const AT_ONCE: Self =
+        Self { first_bytes: usize::MAX, bytes: usize::MAX, every: Duration::ZERO };
 
-    /// So many bytes at fixed moments.
+    /// So many bytes at fixed moments, the first of them at once.
     #[must_use]
     pub const fn drip(bytes: usize, every: Duration) -> Self {
-        Self { bytes, every }
+        Self { first_bytes: bytes, bytes, every }
     }
 }
 
