@@ -466,3 +466,117 @@ impl<'g> Good<'g> {
 fn is_not_yet(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::soak::questions::Question;
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// What a server does with the request of this number, over all connections.
+    type Deed = fn(usize) -> Option<&'static str>;
+
+    const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright";
+    const WRONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
+    const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
+    const LAST: &str =
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nright";
+
+    fn rights() -> Vec<Right> {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+        let (name, class, body) = ("it", Class::Static, b"right".to_vec());
+        vec![Right::of(Question { name, class, request, status: 200, body })]
+    }
+
+    /// A server with a thread for each connection, which ends with the test's process.
+    fn serve(deed: Deed) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests: &'static _ = Box::leak(Box::new(std::sync::atomic::AtomicUsize::new(0)));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                thread::spawn(move || {
+                    let mut buffer = [0; 1000];
+                    while let Ok(1..) = stream.read(&mut buffer) {
+                        let number =
+                            requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        match deed(number) {
+                            Some(answer) => drop(stream.write_all(answer.as_bytes())),
+                            None => return,
+                        }
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    /// The records of two phases, after so many questions in the second one.
+    fn ask(deed: Deed) -> Vec<Record> {
+        let (address, rights) = (serve(deed), rights());
+        let (command, commands) = mpsc::channel();
+        let (pausing, paused) = mpsc::channel();
+        thread::scope(|scope| {
+            let good = scope.spawn(|| run(address, &rights, 2, &commands, &pausing).unwrap());
+            command.send(Command::Resume).unwrap();
+            thread::sleep(Duration::from_millis(100));
+            command.send(Command::Pause).unwrap();
+            paused.recv().unwrap();
+            command.send(Command::Phase(1)).unwrap();
+            command.send(Command::Resume).unwrap();
+            thread::sleep(Duration::from_millis(300));
+            command.send(Command::End).unwrap();
+            good.join().unwrap()
+        })
+    }
+
+    #[test]
+    fn every_question_is_answered_in_its_phase() {
+        let records = ask(|number| Some(if number % 7 == 3 { LAST } else { RIGHT }));
+        for record in &records {
+            let counts = record.counts;
+            assert!(counts.asked > 5, "{counts:?}");
+            assert_eq!((counts.right, counts.faults()), (counts.asked, 0), "{:?}", record.faults);
+            assert_eq!(record.of_static().count(), counts.right);
+            assert_eq!(record.own.count(), counts.asked);
+        }
+        // 450 each second.
+        assert!(records[1].counts.asked > records[0].counts.asked, "{records:?}");
+    }
+
+    #[test]
+    fn faults_are_told_apart_and_none_is_lost() {
+        let records = ask(|number| match number % 5 {
+            0 => Some(WRONG),
+            1 => Some(BUSY),
+            2 => None,
+            3 => Some("nonsense\r\n\r\n"),
+            _ => Some(RIGHT),
+        });
+        for record in records {
+            let counts = record.counts;
+            let all = [counts.right, counts.wrong, counts.turned_away, counts.broken];
+            assert!(all.iter().all(|count| *count > 0), "{counts:?}");
+            assert!(counts.wrong > counts.turned_away, "nonsense is wrong too: {counts:?}");
+            assert_eq!(counts.right + counts.faults(), counts.asked, "{counts:?}");
+            assert!(record.faults.iter().all(|fault| fault.starts_with("it: ")));
+        }
+    }
+
+    #[test]
+    fn nobody_listens_and_each_question_is_a_fault() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let rights = rights();
+        let mut good = Good::new(closed, &rights, 1).unwrap();
+        good.begin();
+        while good.records[0].counts.asked < 10 {
+            good.turn(Asking::GoesOn).unwrap();
+        }
+        good.finish().unwrap();
+        let counts = good.records[0].counts;
+        assert_eq!((counts.broken, counts.right), (counts.asked, 0), "{counts:?}");
+    }
+}
