@@ -60,7 +60,7 @@ pub struct Ground {
 }
 
 /// All attacks, in the order in which they are run.
-pub const ATTACKS: [Attack; 11] = [
+pub static ATTACKS: [Attack; 11] = [
     Attack {
         name: "slowloris",
         does: "heads byte by byte, without an end",

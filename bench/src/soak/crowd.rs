@@ -357,6 +357,7 @@ impl Crowd<'_> {
             // If it fails, the connection is gone already.
             let _ = SockRef::from(&member.stream).set_linger(Some(Duration::ZERO));
         }
+        drop(member);
     }
 }
 
@@ -393,7 +394,7 @@ impl Member {
         let read = self.read(now, buffer, tally);
         let (Ok(sent), Ok(read)) = (sent, read) else { return Life::Closed };
         let is_answered = self.status.is_whole();
-        if is_answered && self.script.leaves == Leaving::WhenAnswered || now >= self.ends {
+        if (is_answered && self.script.leaves == Leaving::WhenAnswered) || now >= self.ends {
             return Life::Leaves;
         }
         if sent == Done::NotYet || read == Done::NotYet {
@@ -494,7 +495,7 @@ impl StatusLine {
 
 impl Place {
     const fn token(self) -> Token {
-        Token(self.crowd << 32 | self.member)
+        Token((self.crowd << 32) | self.member)
     }
 
     const fn of(token: Token) -> Self {
