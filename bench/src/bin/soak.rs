@@ -77,8 +77,7 @@ fn options(arguments: Arguments) -> Result<Options, String> {
     };
     let path = found(&arguments.server)
         .map_err(|error| format!("{error}: cargo build --release makes it"))?;
-    let program =
-        Program { path, arguments: arguments.arguments, apps: found(&arguments.apps)? };
+    let program = Program { path, arguments: arguments.arguments, apps: found(&arguments.apps)? };
     Ok(Options {
         time: Duration::from_secs(arguments.seconds),
         seed: arguments.seed.unwrap_or_else(drawn),

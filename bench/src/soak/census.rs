@@ -125,9 +125,9 @@ pub fn listed(kinds: &Kinds) -> String {
 
 fn field_bytes(path: &str, name: &str) -> io::Result<u64> {
     let text = std::fs::read_to_string(path)?;
-    kib(&text, name).map(|kib| kib * 1024).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("no {name} in {path}"))
-    })
+    kib(&text, name)
+        .map(|kib| kib * 1024)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no {name} in {path}")))
 }
 
 /// The number of kibibytes in the line of this name.

@@ -149,7 +149,8 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Attack>, String> {
             return Err(format!("no attack is named {name:?}; there are: {}", all.join(", ")));
         }
     }
-    let is_chosen = |attack: &&Attack| only.is_empty() || only.iter().any(|name| name == attack.name);
+    let is_chosen =
+        |attack: &&Attack| only.is_empty() || only.iter().any(|name| name == attack.name);
     Ok(ATTACKS.iter().filter(is_chosen).collect())
 }
 
@@ -442,10 +443,9 @@ impl Course<'_> {
             WARM => "warm-up",
             QUIET => "quiet",
             BETWEEN => "between two phases",
-            phase => self
-                .attacks
-                .get(phase - FIRST_ATTACK)
-                .map_or("all together", |attack| attack.name),
+            phase => {
+                self.attacks.get(phase - FIRST_ATTACK).map_or("all together", |attack| attack.name)
+            }
         }
     }
 }

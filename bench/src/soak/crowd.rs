@@ -560,8 +560,8 @@ mod tests {
         let strength =
             Strength { attack: &attack, connections: attack.connections, opens_per_second };
         let stop = AtomicBool::new(false);
+        let end = Instant::now() + Duration::from_secs(30);
         thread::scope(|scope| {
-            let end = Instant::now() + Duration::from_secs(30);
             let playing =
                 scope.spawn(|| run(address, &ground, &[strength], end, 1, &stop).unwrap());
             let first: Vec<Seen> = (0..seen).map(|_| told.recv().unwrap()).collect();

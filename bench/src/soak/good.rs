@@ -432,9 +432,9 @@ impl<'g> Good<'g> {
     fn sweep(&mut self, now: Instant) {
         for index in 0..self.slots.len() {
             let asked = self.slots.get(index).and_then(|slot| slot.asked.as_ref());
-            if asked.is_some_and(|asked| {
-                now.saturating_duration_since(asked.since) >= ANSWER_TIME_MAX
-            }) {
+            if asked
+                .is_some_and(|asked| now.saturating_duration_since(asked.since) >= ANSWER_TIME_MAX)
+            {
                 let why = format!("no answer within {} s", ANSWER_TIME_MAX.as_secs());
                 self.lose(index, Fault::Unanswered, &why);
             }
@@ -481,8 +481,7 @@ mod tests {
     const RIGHT: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright";
     const WRONG: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
     const BUSY: &str = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
-    const LAST: &str =
-        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nright";
+    const LAST: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nright";
 
     fn rights() -> Vec<Right> {
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
@@ -501,8 +500,7 @@ mod tests {
                 thread::spawn(move || {
                     let mut buffer = [0; 1000];
                     while let Ok(1..) = stream.read(&mut buffer) {
-                        let number =
-                            requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let number = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         match deed(number) {
                             Some(answer) => drop(stream.write_all(answer.as_bytes())),
                             None => return,
@@ -516,11 +514,11 @@ mod tests {
 
     /// The records of two phases, after so many questions in the second one.
     fn ask(deed: Deed) -> Vec<Record> {
-        let (address, rights) = (serve(deed), rights());
+        let (address, rights) = (serve(deed), &rights()[..]);
         let (command, commands) = mpsc::channel();
         let (pausing, paused) = mpsc::channel();
         thread::scope(|scope| {
-            let good = scope.spawn(|| run(address, &rights, 2, &commands, &pausing).unwrap());
+            let good = scope.spawn(move || run(address, rights, 2, &commands, &pausing));
             command.send(Command::Resume).unwrap();
             thread::sleep(Duration::from_millis(100));
             command.send(Command::Pause).unwrap();
@@ -529,7 +527,7 @@ mod tests {
             command.send(Command::Resume).unwrap();
             thread::sleep(Duration::from_millis(300));
             command.send(Command::End).unwrap();
-            good.join().unwrap()
+            good.join().unwrap().unwrap()
         })
     }
 

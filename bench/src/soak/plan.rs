@@ -73,9 +73,7 @@ impl Plan {
         let opens_per_second = match attack.opens {
             Opens::PerSecond(rate) => rate,
             Opens::InAQuarter => 4.0 * connections as f64 / acting,
-            Opens::Resets => {
-                f64::from(RESETS_OF_600_S) * (self.seconds / WHOLE_SECONDS) / acting
-            }
+            Opens::Resets => f64::from(RESETS_OF_600_S) * (self.seconds / WHOLE_SECONDS) / acting,
         };
         Strength { attack, connections, opens_per_second }
     }

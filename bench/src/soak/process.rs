@@ -93,7 +93,9 @@ impl Server {
         if let Some(stderr) = child.stderr.take() {
             let log = Arc::clone(&log);
             thread::spawn(move || {
-                read_log(stderr, &log, |address| drop(tell.send(address)));
+                read_log(stderr, &log, |address| {
+                    let _ = tell.send(address);
+                });
             });
         }
         let Ok(address) = told.recv_timeout(START_TIME_MAX) else {

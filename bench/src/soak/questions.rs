@@ -120,18 +120,16 @@ pub fn all(authority: &str) -> Vec<Question> {
 
 fn echo(authority: &str) -> Question {
     let body = pattern(ECHO_BYTES);
-    let head = format!(
-        "POST /echo HTTP/1.1\r\nHost: {authority}\r\nContent-Length: {ECHO_BYTES}\r\n\r\n"
-    );
+    let head =
+        format!("POST /echo HTTP/1.1\r\nHost: {authority}\r\nContent-Length: {ECHO_BYTES}\r\n\r\n");
     let request = [head.as_bytes(), &body].concat();
     Question { name: "an echo", class: Class::Python, request, status: 200, body }
 }
 
 fn echo_in_chunks(authority: &str) -> Question {
     let body = pattern(ECHO_BYTES);
-    let head = format!(
-        "POST /echo HTTP/1.1\r\nHost: {authority}\r\nTransfer-Encoding: chunked\r\n\r\n"
-    );
+    let head =
+        format!("POST /echo HTTP/1.1\r\nHost: {authority}\r\nTransfer-Encoding: chunked\r\n\r\n");
     let mut request = head.into_bytes();
     for piece in body.chunks(1100) {
         request.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());

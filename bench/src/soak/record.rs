@@ -182,8 +182,7 @@ mod tests {
             record.fault(fault, || number.to_string());
         }
         let (asked, right) = (0, 101);
-        let expected =
-            Counts { asked, right, wrong: 2, turned_away: 2, broken: 2, unanswered: 2 };
+        let expected = Counts { asked, right, wrong: 2, turned_away: 2, broken: 2, unanswered: 2 };
         assert_eq!(record.counts, expected);
         assert_eq!(record.counts.faults(), 8);
         assert_eq!(record.faults, ["0", "1", "2", "3", "4"]);

@@ -94,10 +94,9 @@ fn seen_by_attackers(tally: &Tally, settled: Settled) -> String {
     if tally.open_max > 1 {
         let _ = write!(text, ", {} at a time", tally.open_max);
     }
-    for (count, what) in [
-        (tally.closed_by_server, "closed by the server"),
-        (tally.refused, "refused"),
-    ] {
+    for (count, what) in
+        [(tally.closed_by_server, "closed by the server"), (tally.refused, "refused")]
+    {
         if count > 0 {
             let _ = write!(text, ", {count} {what}");
         }

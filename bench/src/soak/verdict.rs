@@ -335,7 +335,8 @@ mod tests {
     fn a_lane_that_is_lost_fails_and_a_python_thread_more_does_not() {
         let at_end = |threads| failed(|seen| seen.end = Some(census(30, DESCRIPTORS, threads)));
         assert_eq!(at_end(&[("corelane", 1), ("corelane-py-0-0", 1)]), ["lanes"]);
-        let more: &[(&str, usize)] = &[("corelane-0", 1), ("corelane-py-0-0", 1), ("corelane-py-0-1", 1)];
+        let more: &[(&str, usize)] =
+            &[("corelane-0", 1), ("corelane-py-0-0", 1), ("corelane-py-0-1", 1)];
         assert_eq!(at_end(more), [""; 0]);
     }
 
