@@ -1,8 +1,9 @@
 //! Whether an answer is right, byte by byte, as it comes in.
 //!
 //! Body and status are known beforehand. The head is learned from the first answer to each question
-//! and must stay the same, but for the value of Date and for Connection, which the server may use as
-//! it likes. It knows the reader of answers, and no socket but in [`learn`].
+//! and must stay the same, but for the value of Date, for Connection, and for the two fields of
+//! framing: a streamed answer that is ready in time has a length. The reader of answers holds the
+//! body to its framing. It knows no socket but in [`learn`].
 
 use std::io::Read;
 use std::io::Write;
@@ -23,6 +24,9 @@ const FIRST_ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Of a longer head only the beginning is compared.
 const HEAD_BYTES_MAX: usize = 8192;
+
+/// Fields that may come and go.
+const FREE_FIELDS: [&str; 3] = ["connection:", "content-length:", "transfer-encoding:"];
 
 /// A question and all that its answer must be.
 #[derive(Clone, Debug)]
@@ -168,7 +172,7 @@ pub fn learn(address: SocketAddr, question: Question) -> Result<Right, String> {
     }
 }
 
-/// A head without the value of Date, and without Connection.
+/// A head without the value of Date, and without fields that may come and go.
 fn without_what_differs(head: &[u8]) -> Vec<u8> {
     let mut same = Vec::with_capacity(head.len());
     for line in head.split_inclusive(|byte| *byte == b'\n') {
@@ -177,7 +181,7 @@ fn without_what_differs(head: &[u8]) -> Vec<u8> {
         };
         if begins("date:") {
             same.extend_from_slice(b"Date\r\n");
-        } else if !begins("connection:") {
+        } else if !FREE_FIELDS.into_iter().any(begins) {
             same.extend_from_slice(line);
         }
     }
@@ -191,7 +195,8 @@ mod tests {
     use std::net::TcpListener;
     use std::thread;
 
-    const ANSWER: &str = "HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 5\r\n\r\nright";
+    const ANSWER: &str =
+        "HTTP/1.1 200 OK\r\nDate: now\r\nX-Own: 1\r\nContent-Length: 5\r\n\r\nright";
 
     fn question() -> Question {
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
@@ -200,7 +205,7 @@ mod tests {
     }
 
     fn known() -> Right {
-        let head = b"HTTP/1.1 200 OK\r\nDate\r\nContent-Length: 5\r\n\r\n".to_vec();
+        let head = b"HTTP/1.1 200 OK\r\nDate\r\nX-Own: 1\r\n\r\n".to_vec();
         Right { question: question(), head }
     }
 
@@ -225,6 +230,10 @@ mod tests {
         assert_eq!(judged(&bytes), Ok(Judgement::Right));
         let closing = ANSWER.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");
         assert_eq!(judged(&[closing.as_bytes()]), Ok(Judgement::Right));
+        let chunked = ANSWER
+            .replace("Content-Length: 5", "Transfer-Encoding: chunked")
+            .replace("right", "5\r\nright\r\n0\r\n\r\n");
+        assert_eq!(judged(&[chunked.as_bytes()]), Ok(Judgement::Right));
         let later = ANSWER.replace("now", "later");
         assert_eq!(judged(&[later.as_bytes()]), Ok(Judgement::Right));
     }
@@ -237,6 +246,7 @@ mod tests {
             (ANSWER.replace(": 5", ": 4"), "wrong body of 4"),
             (ANSWER.replace("\r\n\r\n", "\r\nX-Foreign: 1\r\n\r\n"), "X-Foreign"),
             (ANSWER.replace("Date: now\r\n", ""), "another head"),
+            (ANSWER.replace("X-Own: 1\r\n", ""), "another head"),
             (format!("{ANSWER}{ANSWER}"), "nobody asked"),
         ];
         for (answer, why) in wrong {

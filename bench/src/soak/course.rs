@@ -127,6 +127,7 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Finding>, String
         attacks,
         connections_max,
         base_sockets: sockets(server.process()),
+        cold_bytes: census::pss_bytes(server.process()).unwrap_or(0),
         done: Vec::new(),
         begin: None,
         end: None,
@@ -209,6 +210,7 @@ struct Course<'c> {
     connections_max: usize,
     /// Sockets of the server with no client: its listeners.
     base_sockets: usize,
+    cold_bytes: u64,
     done: Vec<Done>,
     begin: Option<Census>,
     end: Option<Census>,
@@ -422,11 +424,20 @@ impl Course<'_> {
             for fault in &record.faults {
                 (self.say)(&format!("fault, {}: {fault}", self.phase_name(phase)));
             }
+            if record.stalls > 0 {
+                (self.say)(&format!(
+                    "stall, {}: the machine stood still {} times, for {:.1} s at most",
+                    self.phase_name(phase),
+                    record.stalls,
+                    seconds(record.stall_max)
+                ));
+            }
         }
         let log = server.log();
         log.kept.iter().for_each(|line| (self.say)(&format!("log: {line}")));
         let findings = verdict::judge(&Seen {
             counts,
+            cold_bytes: self.cold_bytes,
             begin: self.begin.clone(),
             end: self.end.clone(),
             attacks,

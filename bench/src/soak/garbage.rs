@@ -57,7 +57,9 @@ pub fn mutate(cases: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
         bytes.truncate(cut);
         bytes.extend_from_slice(other.get(from..).unwrap_or_default());
     }
-    for _ in 0..random.within(1..=CHANGES_MAX) {
+    // Mostly few: what is broken at its first byte never reaches the parsers behind.
+    let changes_max = random.within(1..=CHANGES_MAX);
+    for _ in 0..random.within(1..=changes_max) {
         change(&mut bytes, random);
     }
     bytes
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn mutations_are_changed_bounded_and_repeat() {
-        let cases = vec![b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), b"\0".to_vec()];
+        let cases = vec![b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), b"GET /a".to_vec()];
         let some = |seed| {
             let mut random = Random::new(seed);
             (0..500).map(|_| mutate(&cases, &mut random)).collect::<Vec<_>>()

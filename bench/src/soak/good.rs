@@ -53,6 +53,10 @@ const WAITING_MAX: usize = 100_000;
 /// How often overdue answers are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
+/// When the clients' own thread was not run for so long, the machine stood still, and the server with
+/// it: what was under way then gets the time back.
+const STALL_MIN: Duration = Duration::from_secs(1);
+
 /// Longer than any soak.
 const DAY: Duration = Duration::from_secs(100_000);
 
@@ -129,6 +133,7 @@ struct Good<'g> {
     schedule: Option<Schedule>,
     number: u64,
     swept: Instant,
+    turned: Instant,
     buffer: Box<[u8]>,
 }
 
@@ -210,12 +215,14 @@ impl<'g> Good<'g> {
             schedule: None,
             number: 0,
             swept: Instant::now(),
+            turned: Instant::now(),
             buffer: vec![0; RECEIVE_BYTES].into_boxed_slice(),
         })
     }
 
     fn begin(&mut self) {
         let now = Instant::now();
+        self.turned = now;
         self.schedule = Some(Schedule::new(now, now + DAY, questions::RATE));
     }
 
@@ -223,6 +230,7 @@ impl<'g> Good<'g> {
     /// unanswered.
     fn finish(&mut self) -> io::Result<()> {
         self.schedule = None;
+        self.turned = Instant::now();
         let last = Instant::now() + LAST_ANSWERS_TIME_MAX;
         let is_open = |good: &Self| {
             good.slots.iter().any(|slot| slot.asked.is_some())
@@ -247,6 +255,11 @@ impl<'g> Good<'g> {
     /// Asks what is due, waits for events, and takes them.
     fn turn(&mut self, asking: Asking) -> io::Result<()> {
         let now = Instant::now();
+        let stood = now.saturating_duration_since(self.turned);
+        self.turned = now;
+        if stood >= STALL_MIN {
+            self.make_up_for(stood);
+        }
         if asking == Asking::GoesOn {
             self.take_due(now);
             if let Some(next) = self.schedule.as_ref().and_then(Schedule::next) {
@@ -269,6 +282,25 @@ impl<'g> Good<'g> {
             self.handle(index);
         }
         Ok(())
+    }
+
+    /// The machine stood still for this time. Nothing became due in it, and nobody was late.
+    fn make_up_for(&mut self, stood: Duration) {
+        if let Some(record) = self.records.get_mut(self.phase) {
+            record.stalls += 1;
+            record.stall_max = record.stall_max.max(stood);
+        }
+        if self.schedule.is_some() {
+            self.begin();
+        }
+        let asked = self.slots.iter_mut().filter_map(|slot| slot.asked.as_mut());
+        for asked in asked {
+            asked.since += stood;
+            asked.due.moment += stood;
+        }
+        for due in self.classes.iter_mut().flat_map(|waiting| &mut waiting.due) {
+            due.moment += stood;
+        }
     }
 
     fn take_due(&mut self, now: Instant) {
@@ -562,6 +594,23 @@ mod tests {
             assert_eq!(counts.right + counts.faults(), counts.asked, "{counts:?}");
             assert!(record.faults.iter().all(|fault| fault.starts_with("it: ")));
         }
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_is_no_fault_of_the_server() {
+        let (address, rights) = (serve(|_| Some(RIGHT)), rights());
+        let mut good = Good::new(address, &rights, 1).unwrap();
+        good.begin();
+        while good.records[0].counts.asked < 10 {
+            good.turn(Asking::GoesOn).unwrap();
+        }
+        good.make_up_for(Duration::from_secs(100));
+        assert_eq!(good.schedule.as_ref().and_then(Schedule::next), Some(good.turned));
+        good.finish().unwrap();
+        let record = &good.records[0];
+        assert_eq!((record.stalls, record.stall_max), (1, Duration::from_secs(100)));
+        assert_eq!(record.counts.right, record.counts.asked);
+        assert!(record.of_static().max_ms() < 50_000.0);
     }
 
     #[test]

@@ -32,7 +32,7 @@ const START_TIME_MAX: Duration = Duration::from_secs(30);
 const STOP_TIME_MAX: Duration = Duration::from_secs(45);
 
 /// Lines of the log that are kept, the first that matter.
-const KEPT_LINES_MAX: usize = 20;
+const KEPT_LINES_MAX: usize = 10;
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -63,6 +63,8 @@ pub struct Log {
     pub errors: u64,
     /// Panics.
     pub panics: u64,
+    /// Exceptions of the application: garbage asks for views that fail. They are not kept.
+    pub application_failures: u64,
     /// The first of these lines.
     pub kept: Vec<String>,
 }
@@ -201,6 +203,9 @@ impl Log {
         let has = |text: &str| line.contains(text);
         let counter = if has("panicked at") {
             &mut self.panics
+        } else if has(": the application failed") {
+            self.application_failures += 1;
+            return;
         } else if has(" ERROR ") || line.starts_with("corelane: ") {
             &mut self.errors
         } else if has(" WARN ") {
@@ -248,6 +253,7 @@ mod tests {
         let mut text = String::from(
             "2026-01-01T00:00:00Z  INFO listening on http://127.0.0.1:4711 (here: x)\n\
              2026-01-01T00:00:00Z  WARN cannot accept connections just now\n\
+             2026-01-01T00:00:00Z ERROR GET /raise: the application failed\n\
              thread 'corelane-0' panicked at src/x.rs:1:\n",
         );
         text += &"2026-01-01T00:00:00Z ERROR a file\n".repeat(30);
@@ -256,7 +262,7 @@ mod tests {
         let log = log.into_inner().unwrap();
         assert_eq!(addresses, ["127.0.0.1:4711".parse().unwrap()]);
         assert_eq!((log.warnings, log.errors, log.panics), (1, 30, 1));
-        assert_eq!(log.kept.len(), KEPT_LINES_MAX);
+        assert_eq!((log.application_failures, log.kept.len()), (1, KEPT_LINES_MAX));
     }
 
     #[test]

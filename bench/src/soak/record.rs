@@ -10,7 +10,7 @@ use crate::soak::questions::Class;
 const LATENCY_NS_MAX: u64 = 600_000_000_000;
 
 /// Faults whose text is kept, for each phase.
-const FAULTS_MAX: usize = 5;
+const FAULTS_MAX: usize = 3;
 
 /// What became of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Record {
     pub own: Latencies,
     /// What went wrong first.
     pub faults: Vec<String>,
+    /// How often the clients' own thread was not run at all for a while.
+    pub stalls: u64,
+    /// The longest of them.
+    pub stall_max: Duration,
 }
 
 /// What can happen to a request but a right answer.
@@ -122,7 +126,14 @@ impl Record {
     /// Never, as [`Latencies::new`].
     pub fn new() -> Result<Self, String> {
         let latencies = [Latencies::new()?, Latencies::new()?, Latencies::new()?];
-        Ok(Self { counts: Counts::default(), latencies, own: Latencies::new()?, faults: vec![] })
+        Ok(Self {
+            counts: Counts::default(),
+            latencies,
+            own: Latencies::new()?,
+            faults: Vec::new(),
+            stalls: 0,
+            stall_max: Duration::ZERO,
+        })
     }
 
     /// A right answer, so long after it was due.
@@ -185,7 +196,7 @@ mod tests {
         let expected = Counts { asked, right, wrong: 2, turned_away: 2, broken: 2, unanswered: 2 };
         assert_eq!(record.counts, expected);
         assert_eq!(record.counts.faults(), 8);
-        assert_eq!(record.faults, ["0", "1", "2", "3", "4"]);
+        assert_eq!(record.faults, ["0", "1", "2"]);
         let mut sum = expected;
         sum.add(&expected);
         assert_eq!((sum.right, sum.faults()), (202, 16));

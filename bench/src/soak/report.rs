@@ -42,8 +42,8 @@ pub enum Settled {
 #[must_use]
 pub fn table(quiet: &Record, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String {
     let mut text = String::from(
-        "\n                     static answers, latency in ms        p99 to       Python     peak\n\
-         attack              count     p50     p99     max     own   quiet          p99      MiB\n",
+        "\n                  static answers and their latencies in ms   p99 to        Python     peak\n\
+         attack              count     p50     p99     max     own   quiet            p99      MiB\n",
     );
     numbers(&mut text, "quiet", quiet, "", quiet_peak_bytes);
     for row in rows {
@@ -94,25 +94,22 @@ fn seen_by_attackers(tally: &Tally, settled: Settled) -> String {
     if tally.open_max > 1 {
         let _ = write!(text, ", {} at a time", tally.open_max);
     }
-    for (count, what) in
-        [(tally.closed_by_server, "closed by the server"), (tally.refused, "refused")]
-    {
-        if count > 0 {
-            let _ = write!(text, ", {count} {what}");
-        }
+    let others = [(tally.closed_by_server, "closed by the server"), (tally.refused, "refused")];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {count} {what}");
     }
+    let _ = match settled {
+        Settled::After(time) => write!(text, "; gone after {:.1} s", time.as_secs_f64()),
+        Settled::Not(left) => write!(text, "; {left} NOT GONE after all that time"),
+    };
     if !tally.statuses.is_empty() {
         let answer = |(status, count): (&u16, &u64)| match status {
             0 => format!("no status {count}"),
             status => format!("{status}: {count}"),
         };
         let answers: Vec<String> = tally.statuses.iter().map(answer).collect();
-        let _ = write!(text, "; first answers {}", answers.join(", "));
+        let _ = write!(text, "\n    first answers: {}", answers.join(", "));
     }
-    let _ = match settled {
-        Settled::After(time) => write!(text, "; gone after {:.1} s", time.as_secs_f64()),
-        Settled::Not(left) => write!(text, "; {left} NOT GONE after all that time"),
-    };
     text
 }
 
@@ -177,7 +174,7 @@ mod tests {
             "1.0x held",
             "no answers",
             "40.0",
-            "1200 connections, 1000 at a time; first answers no status 3, 408: 20; gone after 1.5 s",
+            "1200 connections, 1000 at a time; gone after 1.5 s\n    first answers: no status 3, 408: 20\n",
             "3 NOT GONE",
             "a p99 of 10 answers says little",
         ] {

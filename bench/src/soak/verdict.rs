@@ -22,6 +22,8 @@ pub const MEMORY_TOLERANCE_BYTES: u64 = 4 << 20;
 pub struct Seen {
     /// Good clients, all phases together.
     pub counts: Counts,
+    /// PSS before the first client came.
+    pub cold_bytes: u64,
     /// Behind the warm-up, with no client connected. None: the soak did not come so far.
     pub begin: Option<Census>,
     /// At the end, with no client connected.
@@ -94,7 +96,7 @@ pub fn judge(seen: &Seen) -> Vec<Finding> {
         (Some(begin), Some(end)) => {
             findings.push(lanes(begin, end));
             findings.push(descriptors(begin, end));
-            findings.push(memory(begin, end));
+            findings.push(memory(seen.cold_bytes, begin, end));
         }
         _ => findings.push(Finding {
             mark: Mark::Failed,
@@ -126,7 +128,10 @@ fn answers(counts: &Counts) -> Finding {
 }
 
 fn life(life: &Life, log: &Log) -> Finding {
-    let said = format!("its log has {} errors and {} warnings", log.errors, log.warnings);
+    let said = format!(
+        "its log has {} errors, {} warnings, and {} exceptions of the application",
+        log.errors, log.warnings, log.application_failures
+    );
     let (is_well, text) = match life {
         Life::Served if log.panics == 0 => (true, format!("alive to the end; {said}")),
         Life::Served => (false, format!("{} panics; {said}", log.panics)),
@@ -165,13 +170,15 @@ fn descriptors(begin: &Census, end: &Census) -> Finding {
     Finding { mark: mark(more.is_empty()), about: "descriptors", text }
 }
 
-fn memory(begin: &Census, end: &Census) -> Finding {
+fn memory(cold_bytes: u64, begin: &Census, end: &Census) -> Finding {
     let tolerance = MEMORY_TOLERANCE_BYTES.max(begin.pss_bytes / 10);
     let text = format!(
-        "PSS {:.1} MiB behind the warm-up, {:.1} MiB at the end (up to {:.1} MiB more is allowed)",
+        "PSS {:.1} MiB behind the warm-up, {:.1} MiB at the end; {:.1} MiB more are allowed; {:.1} \
+         MiB at the start",
         mib(begin.pss_bytes),
         mib(end.pss_bytes),
-        mib(tolerance)
+        mib(tolerance),
+        mib(cold_bytes)
     );
     let is_back = end.pss_bytes <= begin.pss_bytes + tolerance;
     Finding { mark: mark(is_back), about: "memory", text }
@@ -252,6 +259,7 @@ mod tests {
         };
         Seen {
             counts: Counts { asked: 1000, right: 1000, ..Counts::default() },
+            cold_bytes: 20 << 20,
             begin: Some(census.clone()),
             end: Some(census),
             attacks: vec![attack(1.1, 40), attack(2.0, 256)],
