@@ -1,8 +1,14 @@
-//! What a process holds: memory, descriptors by kind, threads by name. From /proc, see proc(5).
+//! What a process holds (memory, descriptors by kind, threads by name) and what it uses of its CPU.
+//! From /proc, see proc(5).
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
+use std::time::Instant;
+
+/// Clock ticks of /proc in a second, on every Linux of today (USER_HZ).
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Things by kind, and how many.
 pub type Kinds = BTreeMap<String, usize>;
@@ -67,6 +73,59 @@ pub fn peak_bytes(process: u32) -> io::Result<u64> {
 /// When the process is another user's, or gone.
 pub fn forget_peak(process: u32) -> io::Result<()> {
     std::fs::write(format!("/proc/{process}/clear_refs"), "5")
+}
+
+/// What has been used of a CPU until a moment: by all together, and by one process.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Usage {
+    at: Instant,
+    all_seconds: f64,
+    own_seconds: f64,
+}
+
+impl Usage {
+    /// Of this CPU and this process, now.
+    ///
+    /// # Errors
+    ///
+    /// When /proc does not tell.
+    pub fn take(cpu: usize, process: u32) -> io::Result<Self> {
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, "no such CPU or process");
+        let all = std::fs::read_to_string("/proc/stat")?;
+        let own = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+        Ok(Self {
+            at: Instant::now(),
+            all_seconds: all_ticks(&all, cpu).ok_or_else(missing)? / TICKS_PER_SECOND,
+            own_seconds: own_ticks(&own).ok_or_else(missing)? / TICKS_PER_SECOND,
+        })
+    }
+
+    /// What others than the process took of the CPU since then, as a share of the time. The
+    /// process's threads are taken to be all on that CPU.
+    #[must_use]
+    pub fn others_since(&self, then: &Self) -> f64 {
+        let time = self.at.saturating_duration_since(then.at).max(Duration::from_millis(1));
+        let all = self.all_seconds - then.all_seconds;
+        let own = self.own_seconds - then.own_seconds;
+        ((all - own) / time.as_secs_f64()).clamp(0.0, 1.0)
+    }
+}
+
+/// user, nice, system and steal of this CPU. Interrupts belong to nobody: that is where the kernel
+/// does the server's receiving.
+fn all_ticks(text: &str, cpu: usize) -> Option<f64> {
+    let name = format!("cpu{cpu} ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&name))?;
+    let ticks: Vec<f64> = line.split_whitespace().filter_map(|one| one.parse().ok()).collect();
+    [0, 1, 2, 7].into_iter().map(|index| ticks.get(index)).sum()
+}
+
+/// utime and stime, the 14th and 15th value. The second one is a name that may have blanks.
+fn own_ticks(text: &str) -> Option<f64> {
+    let (_, behind_name) = text.rsplit_once(')')?;
+    let mut ticks = behind_name.split_whitespace().skip(11);
+    let (user, system): (f64, f64) = (ticks.next()?.parse().ok()?, ticks.next()?.parse().ok()?);
+    Some(user + system)
 }
 
 /// Descriptors by kind: `socket`, `[eventfd]`, `file`...
@@ -177,6 +236,26 @@ mod tests {
         assert_eq!(kib(text, "VmHWM:"), Some(12_345));
         assert_eq!(kib(text, "Pss:"), None);
         assert_eq!(kib("Pss: many kB\n", "Pss:"), None);
+    }
+
+    #[test]
+    fn usage_of_a_cpu() {
+        let stat =
+            "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 100 20 30 900 5 6 7 50 0 0\ncpu1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(all_ticks(stat, 0), Some(200.0));
+        assert_eq!(all_ticks(stat, 7), None);
+        let own = "12 (a ) name) S 1 1 1 0 -1 4 5 6 7 8 40 60 0 0 20 0 1 0";
+        assert_eq!(own_ticks(own), Some(100.0));
+        let at = Instant::now();
+        let usage = |seconds, all_seconds, own_seconds| Usage {
+            at: at + Duration::from_secs(seconds),
+            all_seconds,
+            own_seconds,
+        };
+        let others = usage(4, 13.0, 6.0).others_since(&usage(0, 10.0, 5.0));
+        assert!((others - 0.5).abs() < 1e-9, "{others}");
+        assert_eq!(usage(4, 10.0, 6.0).others_since(&usage(0, 10.0, 5.0)), 0.0);
+        assert!(Usage::take(0, std::process::id()).is_ok() || !Path::new("/proc/stat").exists());
     }
 
     #[test]

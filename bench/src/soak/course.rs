@@ -29,6 +29,7 @@ use crate::soak::attacks::Attack;
 use crate::soak::attacks::Ground;
 use crate::soak::census;
 use crate::soak::census::Census;
+use crate::soak::census::Usage;
 use crate::soak::crowd;
 use crate::soak::crowd::Strength;
 use crate::soak::crowd::Tally;
@@ -65,8 +66,15 @@ const SETTLE_TIME_MAX: Duration = Duration::from_secs(5);
 /// The same before a census.
 const LAST_SETTLE_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// From the last closed connection to a census: allocators give memory back late.
-const REST_TIME: Duration = Duration::from_secs(1);
+/// From the last closed connection to a census.
+const REST_TIME: Duration = Duration::from_millis(500);
+
+/// Good clients alone before a census: allocators give memory back late, and only while they work.
+const CALM_TIME: Duration = Duration::from_secs(2);
+
+/// A census is taken again until memory has fallen by less than this, at most so often.
+const FALL_BYTES_MAX: u64 = 512 * 1024;
+const CENSUSES_MAX: usize = 6;
 
 /// Good clients take their last answers before a pause; more than their own patience.
 const PAUSE_TIME_MAX: Duration = Duration::from_secs(120);
@@ -132,6 +140,8 @@ pub fn run(options: &Options, say: &dyn Fn(&str)) -> Result<Vec<Finding>, String
         begin: None,
         end: None,
         quiet_peak_bytes: 0,
+        quiet_others: 0.0,
+        cpu: theirs.unwrap_or(0),
         say,
     };
     let (halt, records) = course.go_with_good_clients(&mut server, &rights)?;
@@ -215,6 +225,10 @@ struct Course<'c> {
     begin: Option<Census>,
     end: Option<Census>,
     quiet_peak_bytes: u64,
+    /// The most that others took of the server's CPU in a quiet time.
+    quiet_others: f64,
+    /// The server's.
+    cpu: usize,
     say: &'c dyn Fn(&str),
 }
 
@@ -223,6 +237,7 @@ struct Done {
     name: &'static str,
     phase: usize,
     peak_bytes: u64,
+    others: f64,
     tally: Tally,
     settled: Settled,
 }
@@ -279,7 +294,7 @@ impl Course<'_> {
         self.act(server, &all, plan::acting(self.plan.warm), u64::MAX)?;
         wires.tell(Command::Phase(BETWEEN));
         self.settle(server, SETTLE_TIME_MAX, questions::CONNECTIONS)?;
-        self.be_quiet(server, wires)?;
+        self.be_quiet(server, wires, self.plan.quiet)?;
         self.begin = Some(self.count(server, wires)?);
         wires.tell(Command::Resume);
         for (index, attack) in self.attacks.clone().into_iter().enumerate() {
@@ -315,6 +330,7 @@ impl Course<'_> {
         let phase = FIRST_ATTACK + self.done.len();
         (self.say)(&format!("{name} ({:.1} s): {does}", seconds(time)));
         let can_forget = census::forget_peak(server.process()).is_ok();
+        let before = self.usage(server);
         wires.tell(Command::Phase(phase));
         let acting = plan::acting(time);
         let (tallies, seen_peak) = self.act(server, strengths, acting, phase as u64)?;
@@ -324,13 +340,14 @@ impl Course<'_> {
             true => census::peak_bytes(server.process()).unwrap_or(0),
             false => 0,
         };
+        let others = self.others_since(before, server);
         wires.tell(Command::Phase(BETWEEN));
         let settled = self.settle(server, SETTLE_TIME_MAX, questions::CONNECTIONS)?;
         let mut tally = Tally::default();
         tallies.iter().for_each(|one| report::add(&mut tally, one));
         let peak_bytes = seen_peak.max(later_peak).max(kernel_peak);
-        self.done.push(Done { name, phase, peak_bytes, tally, settled });
-        self.be_quiet(server, wires)
+        self.done.push(Done { name, phase, peak_bytes, others, tally, settled });
+        self.be_quiet(server, wires, self.plan.quiet)
     }
 
     /// Lets attackers act for this time, on a thread that steps back behind the good clients'.
@@ -357,12 +374,24 @@ impl Course<'_> {
         })
     }
 
-    fn be_quiet(&mut self, server: &mut Server, wires: &Wires) -> Result<(), Halt> {
+    fn be_quiet(&mut self, server: &mut Server, wires: &Wires, time: Duration) -> Result<(), Halt> {
+        let before = self.usage(server);
         wires.tell(Command::Phase(QUIET));
-        let peak = watch(server, self.plan.quiet)?;
+        let peak = watch(server, time)?;
+        self.quiet_others = self.quiet_others.max(self.others_since(before, server));
         self.quiet_peak_bytes = self.quiet_peak_bytes.max(peak);
         wires.tell(Command::Phase(BETWEEN));
         Ok(())
+    }
+
+    fn usage(&self, server: &Server) -> Option<Usage> {
+        Usage::take(self.cpu, server.process()).ok()
+    }
+
+    /// 0 where /proc does not tell.
+    fn others_since(&self, before: Option<Usage>, server: &Server) -> f64 {
+        let now = self.usage(server);
+        now.zip(before).map_or(0.0, |(now, before)| now.others_since(&before))
     }
 
     /// Waits until the server has no more sockets than its own and these.
@@ -385,8 +414,23 @@ impl Course<'_> {
         }
     }
 
-    /// Counts what the server holds when nobody is connected.
-    fn count(&self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
+    /// Counts what the server holds when nobody is connected, as soon as memory no longer falls.
+    fn count(&mut self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
+        let mut last = self.count_once(server, wires)?;
+        for _ in 1..CENSUSES_MAX {
+            let census = self.count_once(server, wires)?;
+            let fell = last.pss_bytes.saturating_sub(census.pss_bytes);
+            last = census;
+            if fell < FALL_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn count_once(&mut self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
+        wires.tell(Command::Resume);
+        self.be_quiet(server, wires, CALM_TIME)?;
         wires.tell(Command::Pause);
         if wires.paused.recv_timeout(PAUSE_TIME_MAX).is_err() {
             alive(server)?;
@@ -411,13 +455,13 @@ impl Course<'_> {
             (latencies.count() > 0 && quiet_ms > 0.0).then(|| latencies.at_ms(0.99) / quiet_ms)
         };
         let (mut rows, mut attacks) = (Vec::new(), Vec::new());
-        for Done { name, phase, peak_bytes, tally, settled } in &self.done {
+        for Done { name, phase, peak_bytes, others, tally, settled } in &self.done {
             let Some(record) = records.get(*phase) else { continue };
-            let (slower, peak_bytes) = (slower(record), *peak_bytes);
-            rows.push(Row { name, record, slower, peak_bytes, tally, settled: *settled });
+            let (slower, peak_bytes, others) = (slower(record), *peak_bytes, *others);
+            rows.push(Row { name, record, slower, peak_bytes, others, tally, settled: *settled });
             attacks.push(AttackSeen { name: (*name).to_owned(), slower, peak_bytes });
         }
-        (self.say)(&report::table(quiet, self.quiet_peak_bytes, &rows));
+        (self.say)(&report::table(quiet, self.quiet_others, self.quiet_peak_bytes, &rows));
         let mut counts = Counts::default();
         records.iter().for_each(|record| counts.add(&record.counts));
         for (phase, record) in records.iter().enumerate() {

@@ -70,7 +70,7 @@ pub enum Command {
     Phase(usize),
     /// Ask nothing more, take the last answers, close all connections, and say so.
     Pause,
-    /// Go on.
+    /// Go on, if they do not.
     Resume,
     /// As [`Command::Pause`], and for good.
     End,
@@ -99,6 +99,7 @@ pub fn run(
         };
         match command {
             Ok(Command::Phase(phase)) => good.phase = phase,
+            Ok(Command::Resume) if !is_paused => {}
             Ok(Command::Resume) => {
                 good.begin();
                 is_paused = false;

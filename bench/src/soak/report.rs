@@ -23,6 +23,8 @@ pub struct Row<'r> {
     pub slower: Option<f64>,
     /// The most memory that was resident.
     pub peak_bytes: u64,
+    /// The share of the server's CPU that others took.
+    pub others: f64,
     /// What the attackers saw, all attacks of the row together.
     pub tally: &'r Tally,
     /// How soon the server had closed what the attackers had left.
@@ -40,12 +42,12 @@ pub enum Settled {
 
 /// The table: quiet first, then a row of numbers for each attack and a line of what attackers saw.
 #[must_use]
-pub fn table(quiet: &Record, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String {
+pub fn table(quiet: &Record, quiet_others: f64, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String {
     let mut text = String::from(
-        "\n                  static answers and their latencies in ms   p99 to        Python     peak\n\
-         attack              count     p50     p99     max     own   quiet            p99      MiB\n",
+        "\n              static answers and their latencies in ms             p99 to     Python    peak\n\
+         attack          count     p50     p99     max     own others    quiet         p99     MiB\n",
     );
-    numbers(&mut text, "quiet", quiet, "", quiet_peak_bytes);
+    numbers(&mut text, "quiet", quiet, quiet_others, "", quiet_peak_bytes);
     for row in rows {
         let slower = match row.slower {
             Some(slower) => {
@@ -54,14 +56,15 @@ pub fn table(quiet: &Record, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String 
             }
             None => "no answers".to_owned(),
         };
-        numbers(&mut text, row.name, row.record, &slower, row.peak_bytes);
+        numbers(&mut text, row.name, row.record, row.others, &slower, row.peak_bytes);
         let _ = writeln!(text, "    {}", seen_by_attackers(row.tally, row.settled));
     }
     let fewest = rows.iter().map(|row| row.record.of_static().count()).min().unwrap_or(0);
     let _ = writeln!(
         text,
-        "\nown: the p99 of how late the good clients themselves were, a part of every latency. held: \
-         within\n{SLOWER_MAX}x of quiet. peak: resident memory of the process; the kernel's socket \
+        "\nown: the p99 of how late the good clients themselves were, a part of every latency. \
+         others: what\nother processes took of the server's CPU, so that timings say little. held: \
+         within {SLOWER_MAX}x of quiet.\npeak: resident memory of the process; the kernel's socket \
          buffers are not in it."
     );
     if fewest < ANSWERS_MIN {
@@ -74,16 +77,24 @@ pub fn table(quiet: &Record, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String 
     text
 }
 
-fn numbers(text: &mut String, name: &str, record: &Record, slower: &str, peak_bytes: u64) {
+fn numbers(
+    text: &mut String,
+    name: &str,
+    record: &Record,
+    others: f64,
+    slower: &str,
+    peak_bytes: u64,
+) {
     let latencies = record.of_static();
     let _ = writeln!(
         text,
-        "{name:<17} {:>7} {:>7.3} {:>7.3} {:>7.2} {:>7.3}   {slower:<12} {:>8.2} {:>8.1}",
+        "{name:<17} {:>6} {:>7.2} {:>7.2} {:>7.1} {:>7.2} {:>4.0} %  {slower:<12} {:>7.1} {:>7.1}",
         latencies.count(),
         latencies.at_ms(0.5),
         latencies.at_ms(0.99),
         latencies.max_ms(),
         record.own.at_ms(0.99),
+        others * 100.0,
         record.of_python().at_ms(0.99),
         verdict::mib(peak_bytes),
     );
@@ -161,15 +172,17 @@ mod tests {
             record: &slow,
             slower: Some(5.0),
             peak_bytes: 40 << 20,
+            others: 0.256,
             tally: &tally,
             settled: Settled::After(Duration::from_millis(1500)),
         };
         let not = Row { settled: Settled::Not(3), slower: None, ..row.clone() };
         let held = Row { slower: Some(1.0), ..row.clone() };
-        let text = table(&quiet, 30 << 20, &[row, not, held]);
+        let text = table(&quiet, 0.0, 30 << 20, &[row, not, held]);
         for part in [
-            "quiet                  10   1.0",
-            "slowloris              10   5.0",
+            "quiet                 10    1.00",
+            "slowloris             10    5.00",
+            "   26 %  5.0x",
             "5.0x missed",
             "1.0x held",
             "no answers",
