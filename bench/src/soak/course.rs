@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start, learn the right answers
-//! warm-up: all attacks together -> quiet -> census (nobody connected)
+//! warm-up: waves of all attacks together, each -> gone -> quiet -> census (nobody connected)
 //! each attack -> its connections are gone -> quiet
 //! all attacks together -> gone -> quiet -> census (nobody connected) -> stop
 //! ```
@@ -71,6 +71,10 @@ const REST_TIME: Duration = Duration::from_millis(500);
 
 /// Good clients alone before a census: allocators give memory back late, and only while they work.
 const CALM_TIME: Duration = Duration::from_secs(2);
+
+/// Waves of a warm-up at most, and the growth of memory behind one that calls for another.
+const WAVES_MAX: u64 = 5;
+const WAVE_GROWTH_MIN: u64 = 2 << 20;
 
 /// A census is taken again until memory has fallen by less than this, at most so often.
 const FALL_BYTES_MAX: u64 = 512 * 1024;
@@ -288,14 +292,7 @@ impl Course<'_> {
 
     fn go(&mut self, server: &mut Server, wires: &Wires) -> Result<(), Halt> {
         let all = self.strengths(self.plan.together);
-        (self.say)(&format!("warm-up ({:.1} s): all attacks together", seconds(self.plan.warm)));
-        wires.tell(Command::Phase(WARM));
-        wires.tell(Command::Resume);
-        self.act(server, &all, plan::acting(self.plan.warm), u64::MAX)?;
-        wires.tell(Command::Phase(BETWEEN));
-        self.settle(server, SETTLE_TIME_MAX, questions::CONNECTIONS)?;
-        self.be_quiet(server, wires, self.plan.quiet)?;
-        self.begin = Some(self.count(server, wires)?);
+        self.begin = Some(self.warm_up(server, wires, &all)?);
         wires.tell(Command::Resume);
         for (index, attack) in self.attacks.clone().into_iter().enumerate() {
             let time = self.plan.alone.get(index).copied().unwrap_or_default();
@@ -306,6 +303,36 @@ impl Course<'_> {
         self.attack(server, wires, "all together", does, &all, time)?;
         self.end = Some(self.count(server, wires)?);
         Ok(())
+    }
+
+    /// Attacks in waves until memory has grown as far as it does. Gives what is held then, with the
+    /// most memory that was there behind any of the waves.
+    fn warm_up(
+        &mut self,
+        server: &mut Server,
+        wires: &Wires,
+        all: &[Strength<'_>],
+    ) -> Result<Census, Halt> {
+        let time = self.plan.warm / 2;
+        let mut pss_bytes = 0;
+        for wave in 1..=WAVES_MAX {
+            let note = format!("warm-up, wave {wave} ({:.1} s): all attacks", seconds(time));
+            (self.say)(&note);
+            wires.tell(Command::Phase(WARM));
+            wires.tell(Command::Resume);
+            self.act(server, all, time, u64::MAX - wave)?;
+            wires.tell(Command::Phase(BETWEEN));
+            self.settle(server, SETTLE_TIME_MAX, questions::CONNECTIONS)?;
+            let census = self.count_once(server, wires)?;
+            (self.say)(&format!("    PSS {:.1} MiB behind it", verdict::mib(census.pss_bytes)));
+            let grown = census.pss_bytes.saturating_sub(pss_bytes);
+            pss_bytes = pss_bytes.max(census.pss_bytes);
+            if wave > 1 && grown < WAVE_GROWTH_MIN {
+                break;
+            }
+        }
+        let census = self.count(server, wires)?;
+        Ok(Census { pss_bytes: census.pss_bytes.max(pss_bytes), ..census })
     }
 
     /// All attacks, each as strong as when it is made alone.
