@@ -73,8 +73,11 @@ const REST_TIME: Duration = Duration::from_millis(500);
 const CALM_TIME: Duration = Duration::from_secs(2);
 
 /// Waves of a warm-up at most, and the growth of memory behind one that calls for another.
-const WAVES_MAX: u64 = 5;
+const WAVES_MAX: u64 = 6;
 const WAVE_GROWTH_MIN: u64 = 2 << 20;
+
+/// In a shorter wave garbage does not fill the cache of files that are not there.
+const WAVE_TIME_MIN: Duration = Duration::from_secs(6);
 
 /// A census is taken again until memory has fallen by less than this, at most so often.
 const FALL_BYTES_MAX: u64 = 512 * 1024;
@@ -92,7 +95,8 @@ const OTHER_DESCRIPTORS: usize = 500;
 /// What to soak, and for how long.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// All phases together; what the server needs to settle comes on top of it.
+    /// All phases together; most of a short run's warm-up, and what the server needs to settle, come
+    /// on top of it.
     pub time: Duration,
     /// Of all random numbers.
     pub seed: u64,
@@ -313,8 +317,8 @@ impl Course<'_> {
         wires: &Wires,
         all: &[Strength<'_>],
     ) -> Result<Census, Halt> {
-        let time = self.plan.warm / 2;
-        let mut pss_bytes = 0;
+        let time = (self.plan.warm / 2).max(WAVE_TIME_MIN);
+        let (mut pss_bytes, mut calm_waves) = (0, 0);
         for wave in 1..=WAVES_MAX {
             let note = format!("warm-up, wave {wave} ({:.1} s): all attacks", seconds(time));
             (self.say)(&note);
@@ -327,7 +331,8 @@ impl Course<'_> {
             (self.say)(&format!("    PSS {:.1} MiB behind it", verdict::mib(census.pss_bytes)));
             let grown = census.pss_bytes.saturating_sub(pss_bytes);
             pss_bytes = pss_bytes.max(census.pss_bytes);
-            if wave > 1 && grown < WAVE_GROWTH_MIN {
+            calm_waves = if grown < WAVE_GROWTH_MIN { calm_waves + 1 } else { 0 };
+            if calm_waves == 2 {
                 break;
             }
         }
