@@ -298,6 +298,7 @@ impl Course<'_> {
         let all = self.strengths(self.plan.together);
         self.begin = Some(self.warm_up(server, wires, &all)?);
         wires.tell(Command::Resume);
+        self.be_quiet(server, wires)?;
         for (index, attack) in self.attacks.clone().into_iter().enumerate() {
             let time = self.plan.alone.get(index).copied().unwrap_or_default();
             let strength = self.plan.strength(attack, time, self.connections_max);
@@ -312,7 +313,7 @@ impl Course<'_> {
     /// Attacks in waves until memory has grown as far as it does. Gives what is held then, with the
     /// most memory that was there behind any of the waves.
     fn warm_up(
-        &mut self,
+        &self,
         server: &mut Server,
         wires: &Wires,
         all: &[Strength<'_>],
@@ -379,7 +380,7 @@ impl Course<'_> {
         tallies.iter().for_each(|one| report::add(&mut tally, one));
         let peak_bytes = seen_peak.max(later_peak).max(kernel_peak);
         self.done.push(Done { name, phase, peak_bytes, others, tally, settled });
-        self.be_quiet(server, wires, self.plan.quiet)
+        self.be_quiet(server, wires)
     }
 
     /// Lets attackers act for this time, on a thread that steps back behind the good clients'.
@@ -409,7 +410,7 @@ impl Course<'_> {
     fn be_quiet(&mut self, server: &mut Server, wires: &Wires, time: Duration) -> Result<(), Halt> {
         let before = self.usage(server);
         wires.tell(Command::Phase(QUIET));
-        let peak = watch(server, time)?;
+        let peak = watch(server, self.plan.quiet)?;
         self.quiet_others = self.quiet_others.max(self.others_since(before, server));
         self.quiet_peak_bytes = self.quiet_peak_bytes.max(peak);
         wires.tell(Command::Phase(BETWEEN));
@@ -447,7 +448,7 @@ impl Course<'_> {
     }
 
     /// Counts what the server holds when nobody is connected, as soon as memory no longer falls.
-    fn count(&mut self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
+    fn count(&self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
         let mut last = self.count_once(server, wires)?;
         for _ in 1..CENSUSES_MAX {
             let census = self.count_once(server, wires)?;
@@ -460,9 +461,10 @@ impl Course<'_> {
         Ok(last)
     }
 
-    fn count_once(&mut self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
+    fn count_once(&self, server: &mut Server, wires: &Wires) -> Result<Census, Halt> {
+        wires.tell(Command::Phase(BETWEEN));
         wires.tell(Command::Resume);
-        self.be_quiet(server, wires, CALM_TIME)?;
+        watch(server, CALM_TIME)?;
         wires.tell(Command::Pause);
         if wires.paused.recv_timeout(PAUSE_TIME_MAX).is_err() {
             alive(server)?;
