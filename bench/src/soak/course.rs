@@ -407,7 +407,7 @@ impl Course<'_> {
         })
     }
 
-    fn be_quiet(&mut self, server: &mut Server, wires: &Wires, time: Duration) -> Result<(), Halt> {
+    fn be_quiet(&mut self, server: &mut Server, wires: &Wires) -> Result<(), Halt> {
         let before = self.usage(server);
         wires.tell(Command::Phase(QUIET));
         let peak = watch(server, self.plan.quiet)?;
