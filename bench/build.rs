@@ -1,6 +1,6 @@
-//! Tells the linker where libpython lives, so that the micro benchmark of Python, and tests that use
-//! corelane's own parsers, find it without LD_LIBRARY_PATH. The programs themselves do not link it:
-//! without a Python they build as well.
+//! Tells the linker where libpython lives, so that the micro benchmark of Python, and tests that
+//! use corelane's own parsers, find it without LD_LIBRARY_PATH. The programs themselves do not link
+//! it: without a Python they build as well.
 
 use std::env;
 use std::process::Command;

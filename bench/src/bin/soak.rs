@@ -1,5 +1,5 @@
-//! `soak`: hostile clients against corelane, one attack after the other and then all together, while
-//! good clients ask and compare. See [`corelane_bench::soak`] and docs/soak.md.
+//! `soak`: hostile clients against corelane, one attack after the other and then all together,
+//! while good clients ask and compare. See [`corelane_bench::soak`] and docs/soak.md.
 
 #![expect(clippy::print_stderr, reason = "a program for the terminal says there what is wrong")]
 

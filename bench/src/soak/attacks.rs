@@ -239,8 +239,8 @@ fn garbled(random: &mut Random, ground: &Ground) -> Script {
 }
 
 /// 50 ms of Python for each, which is more than its threads have: a server keeps up only if it
-/// forgets the requests of those who have left. One in four leaves with a FIN, which a server cannot
-/// tell from a client that only ends its sending.
+/// forgets the requests of those who have left. One in four leaves with a FIN, which a server
+/// cannot tell from a client that only ends its sending.
 fn leaving(random: &mut Random, ground: &Ground) -> Script {
     let head = format!("/sleep?ms=50 HTTP/1.1\r\nHost: {}\r\n", ground.authority);
     let request = match random.once_in(2) {

@@ -95,8 +95,8 @@ const OTHER_DESCRIPTORS: usize = 500;
 /// What to soak, and for how long.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// All phases together; most of a short run's warm-up, and what the server needs to settle, come
-    /// on top of it.
+    /// All phases together; most of a short run's warm-up, and what the server needs to settle,
+    /// come on top of it.
     pub time: Duration,
     /// Of all random numbers.
     pub seed: u64,
@@ -173,8 +173,8 @@ fn chosen(only: &[String]) -> Result<Vec<&'static Attack>, String> {
     Ok(ATTACKS.iter().filter(is_chosen).collect())
 }
 
-/// Raises the limit of descriptors. Gives the connections that one attack may have when all are made
-/// together.
+/// Raises the limit of descriptors. Gives the connections that one attack may have when all are
+/// made together.
 fn provide_descriptors(attacks: &[&Attack]) -> Result<usize, String> {
     let largest = attacks.iter().map(|attack| attack.connections).max().unwrap_or(0);
     let all: usize = attacks.iter().map(|attack| attack.connections).sum();

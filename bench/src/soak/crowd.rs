@@ -1,8 +1,8 @@
 //! The crowd: plays the scripts of attacks, all on one thread with one epoll.
 //!
-//! It owns the hostile connections. A script's moments (the next bytes to send, the next to read, its
-//! end) wait in one heap; the rest is what epoll says. What it saw is counted for each attack. It
-//! knows neither what an attack is for nor whether the server did well.
+//! It owns the hostile connections. A script's moments (the next bytes to send, the next to read,
+//! its end) wait in one heap; the rest is what epoll says. What it saw is counted for each attack.
+//! It knows neither what an attack is for nor whether the server did well.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Good clients: they ask at fixed moments, compare every answer, and never lose patience too soon.
 //!
-//! One thread, epoll. A question is due at its moment, waits for a free connection of its class, and
-//! its latency counts from that moment, in the phase in which it was due: a server that stalls does
-//! not hide behind clients that wait for it. It knows nothing of attacks.
+//! One thread, epoll. A question is due at its moment, waits for a free connection of its class,
+//! and its latency counts from that moment, in the phase in which it was due: a server that stalls
+//! does not hide behind clients that wait for it. It knows nothing of attacks.
 
 use std::collections::VecDeque;
 use std::io;
@@ -44,7 +44,8 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long questions that are due may still be asked and answered before a pause.
 const LAST_ANSWERS_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// Answers after which a connection is closed by the client, so that new ones are made all the time.
+/// Answers after which a connection is closed by the client, so that new ones are made all the
+/// time.
 const ANSWERS_PER_CONNECTION: u32 = 50;
 
 /// Questions of one class that are due and wait for a connection. Further ones are unanswered.
@@ -53,8 +54,8 @@ const WAITING_MAX: usize = 100_000;
 /// How often overdue answers are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 
-/// When the clients' own thread was not run for so long, the machine stood still, and the server with
-/// it: what was under way then gets the time back.
+/// When the clients' own thread was not run for so long, the machine stood still, and the server
+/// with it: what was under way then gets the time back.
 const STALL_MIN: Duration = Duration::from_secs(1);
 
 /// Longer than any soak.

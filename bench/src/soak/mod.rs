@@ -1,5 +1,5 @@
-//! A soak: hostile clients against corelane, one attack after the other and then all together, while
-//! good clients ask, compare every byte of every answer, and measure how long it took.
+//! A soak: hostile clients against corelane, one attack after the other and then all together,
+//! while good clients ask, compare every byte of every answer, and measure how long it took.
 //!
 //! The way in is [`course::run`]. What holds is said by [`verdict`], and by nothing else.
 //!

@@ -44,8 +44,9 @@ pub enum Settled {
 #[must_use]
 pub fn table(quiet: &Record, quiet_others: f64, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String {
     let mut text = String::from(
-        "\n              static answers and their latencies in ms             p99 to     Python    peak\n\
-         attack          count     p50     p99     max     own others    quiet         p99     MiB\n",
+        "\n              static answers and their latencies in ms             p99 to     Python    \
+         peak\nattack          count     p50     p99     max     own others    quiet         p99     \
+         MiB\n",
     );
     numbers(&mut text, "quiet", quiet, quiet_others, "", quiet_peak_bytes);
     for row in rows {
@@ -187,7 +188,8 @@ mod tests {
             "1.0x held",
             "no answers",
             "40.0",
-            "1200 connections, 1000 at a time; gone after 1.5 s\n    first answers: no status 3, 408: 20\n",
+            "    1200 connections, 1000 at a time; gone after 1.5 s\n",
+            "    first answers: no status 3, 408: 20\n",
             "3 NOT GONE",
             "a p99 of 10 answers says little",
         ] {

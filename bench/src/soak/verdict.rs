@@ -1,7 +1,7 @@
 //! Whether it holds: from all that was seen to a list of findings. Pure.
 //!
-//! A wrong answer, a leak, a death or memory over its bound fails a soak. Timings are told, and fail
-//! nothing: they depend on the machine and on who shares it.
+//! A wrong answer, a leak, a death or memory over its bound fails a soak. Timings are told, and
+//! fail nothing: they depend on the machine and on who shares it.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ use crate::soak::record::Counts;
 /// An attack's p99 may be so many times that of quiet.
 pub const SLOWER_MAX: f64 = 2.0;
 
-/// Memory at the end may be over that of the beginning by this, or by a tenth of it: heaps round up.
+/// Memory at the end may be over that of the beginning by this, or by a tenth of it: heaps round
+/// up.
 pub const MEMORY_TOLERANCE_BYTES: u64 = 4 << 20;
 
 /// All that the verdict is about.
