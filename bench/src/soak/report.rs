@@ -43,10 +43,16 @@ pub enum Settled {
 /// The table: quiet first, then a row of numbers for each attack and a line of what attackers saw.
 #[must_use]
 pub fn table(quiet: &Record, quiet_others: f64, quiet_peak_bytes: u64, rows: &[Row<'_>]) -> String {
-    let mut text = String::from(
-        "\n              static answers and their latencies in ms             p99 to     Python    \
-         peak\nattack          count     p50     p99     max     own others    quiet         p99     \
-         MiB\n",
+    let mut text = format!(
+        "\n{:14}{:<53}{:<11}{:<10}{}\n{:<17}{}{}\n",
+        "",
+        "static answers and their latencies in ms",
+        "p99 to",
+        "Python",
+        "peak",
+        "attack",
+        " count     p50     p99     max     own others  ",
+        "quiet            p99     MiB",
     );
     numbers(&mut text, "quiet", quiet, quiet_others, "", quiet_peak_bytes);
     for row in rows {
