@@ -1,5 +1,6 @@
-//! Tells the linker where libpython lives, so that the micro benchmark of Python finds it without
-//! LD_LIBRARY_PATH. The programs themselves do not link it: without a Python they build as well.
+//! Tells the linker where libpython lives, so that the micro benchmark of Python, and tests that
+//! use corelane's own parsers, find it without LD_LIBRARY_PATH. The programs themselves do not link
+//! it: without a Python they build as well.
 
 use std::env;
 use std::process::Command;
@@ -8,7 +9,10 @@ fn main() {
     println!("cargo:rerun-if-env-changed=PYO3_PYTHON");
     println!("cargo:rerun-if-env-changed=CORELANE_BUILD_PYTHON");
     match libpython_folder() {
-        Some(folder) => println!("cargo:rustc-link-arg-benches=-Wl,-rpath,{folder}"),
+        Some(folder) => {
+            println!("cargo:rustc-link-arg-benches=-Wl,-rpath,{folder}");
+            println!("cargo:rustc-link-arg-tests=-Wl,-rpath,{folder}");
+        }
         None => println!("cargo:warning=no Python found: its micro benchmark will not run"),
     }
 }

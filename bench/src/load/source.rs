@@ -1,4 +1,5 @@
-//! New sockets, whose source addresses go round 127.0.0.2 to 127.0.0.250.
+//! New sockets, whose source addresses go round 127.0.0.2 to 127.0.0.250, or another network of
+//! loopback.
 //!
 //! A client that closes first keeps the pair of addresses in TIME_WAIT for a minute; with one
 //! source address 28,000 connections use up its ports. Only a server on IPv4 loopback can be
@@ -25,6 +26,7 @@ const LAST: u8 = 250;
 #[derive(Debug)]
 pub struct Source {
     server: SocketAddr,
+    network: u8,
     next: u8,
 }
 
@@ -32,7 +34,14 @@ impl Source {
     /// Begins with 127.0.0.2.
     #[must_use]
     pub const fn new(server: SocketAddr) -> Self {
-        Self { server, next: FIRST }
+        Self::in_network(server, 0)
+    }
+
+    /// Goes round 127.0.`network`.2 to 127.0.`network`.250 instead: what a server allows to one
+    /// address, clients of several networks do not take from each other.
+    #[must_use]
+    pub const fn in_network(server: SocketAddr, network: u8) -> Self {
+        Self { server, network, next: FIRST }
     }
 
     /// A socket that is connecting, or connected. TCP_NODELAY is set.
@@ -41,11 +50,24 @@ impl Source {
     ///
     /// As socket(2), bind(2) and connect(2), but for EINPROGRESS.
     pub fn connect(&mut self) -> io::Result<TcpStream> {
+        self.connect_shaped(|_| Ok(()))
+    }
+
+    /// As [`Source::connect`], with a say in the socket's options before it connects.
+    ///
+    /// # Errors
+    ///
+    /// As [`Source::connect`], and those of `shape`.
+    pub fn connect_shaped(
+        &mut self,
+        shape: impl FnOnce(&Socket) -> io::Result<()>,
+    ) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::for_address(self.server), Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
+        shape(&socket)?;
         if matches!(self.server.ip(), IpAddr::V4(address) if address.is_loopback()) {
-            let address = Ipv4Addr::new(127, 0, 0, self.next);
+            let address = Ipv4Addr::new(127, 0, self.network, self.next);
             self.next = if self.next == LAST { FIRST } else { self.next + 1 };
             choose_port_at_connect(&socket)?;
             socket.bind(&SocketAddr::from((address, 0)).into())?;
@@ -92,5 +114,18 @@ mod tests {
             assert_eq!(peer.ip(), IpAddr::from(expected));
             assert_eq!(stream.local_addr().unwrap(), peer);
         }
+    }
+
+    #[test]
+    fn another_network_and_a_shaped_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut source = Source::in_network(listener.local_addr().unwrap(), 7);
+        let stream = source.connect_shaped(|socket| socket.set_recv_buffer_size(4096)).unwrap();
+        let (_accepted, peer) = listener.accept().unwrap();
+        assert_eq!(peer.ip(), IpAddr::from([127, 0, 7, 2]));
+        // The kernel doubles it (socket(7)).
+        assert_eq!(socket2::SockRef::from(&stream).recv_buffer_size().unwrap(), 8192);
+        let refused = source.connect_shaped(|_| Err(io::ErrorKind::Unsupported.into()));
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Unsupported);
     }
 }
