@@ -131,7 +131,10 @@ pub const INLINE_FILE_BYTES_MAX: u64 = 32 * 1024;
 /// A body up to this size is copied behind its head; a larger one is gathered from where it lies.
 pub const COPY_BODY_BYTES_MAX: usize = 4 * 1024;
 /// Bytes that one sendfile call may move before other connections of the lane get their turn.
-pub const SENDFILE_SLICE_BYTES: usize = 1024 * 1024;
+/// Measured with 10 MB files, A B A B against 1 MiB: no more CPU time (2.02, 1.77, 1.94 ms a file
+/// against 2.24, 1.94, 1.99), and a small file beside 100 downloads has a p99 of 0.5 and 2.7 ms
+/// instead of 4.0 and 3.9.
+pub const SENDFILE_SLICE_BYTES: usize = 256 * 1024;
 /// Entries of one lane's file cache. The one unused for longest goes.
 pub const FILE_CACHE_ENTRIES_MAX: usize = 4096;
 /// Bytes of file contents in one lane's file cache.
