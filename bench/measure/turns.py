@@ -11,8 +11,11 @@ import dataclasses
 import pathlib
 import resource
 import socket
+import subprocess
 import tempfile
 import time
+
+import psutil
 
 import peers
 
@@ -139,8 +142,12 @@ def warm(bench, scenario, side, connections):
     """Load that is not counted. What goes wrong here goes wrong in the turn, too, and is told there."""
     if side.server and scenario.load in ("wrk", "steady"):
         cpus = bench.load_cpus(side.job.lanes)
-        with contextlib.suppress(RuntimeError):
+        with contextlib.suppress(*FAULTS):
             load.run(scenario, side.job.port, connections, WARM_SECONDS, cpus, side.job.scratch)
+
+
+# What a server can do to its turn: answer wrongly, hang, end. The others go on.
+FAULTS = (answer.Wrong, RuntimeError, ValueError, psutil.Error, subprocess.SubprocessError)
 
 
 def take_turn(bench, scenario, side, connections, row):
@@ -150,8 +157,8 @@ def take_turn(bench, scenario, side, connections, row):
         size = answer.check(side.job.port, scenario.requests, bench.work, side.job.app)
         turn(bench, scenario, side, connections, size, row)
         answer.check(side.job.port, scenario.requests, bench.work, side.job.app)
-    except (answer.Wrong, RuntimeError) as why:
-        row.void = row.void or str(why)
+    except FAULTS as why:
+        row.void = row.void or f"{type(why).__name__}: {why}"
 
 
 def turn_loaded(bench, scenario, side, connections, size, row):
@@ -164,7 +171,7 @@ def turn_loaded(bench, scenario, side, connections, size, row):
         row.pss_mib = server.pss_bytes() / 2**20
     fill(row, seen, before, after, len(server.cpus))
     row.void = what_was_wrong(seen, before, after, size, connections)
-    if not row.void and scenario.saturates and max(row.server_busy, row.core_busy) < BUSY:
+    if not row.void and scenario.saturates and row.server_busy < BUSY:
         row.note = f"load was the limit: server {row.server_busy:.0%} busy"
 
 

@@ -55,8 +55,11 @@ def ask(scenario, port, connections, seconds, cpus, scratch):
     total = 0
     for _ in range(LOAD_REQUESTS):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        connection.request("GET", scenario.requests[0].path)
-        response = connection.getresponse()
+        try:
+            connection.request("GET", scenario.requests[0].path)
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as fault:
+            raise RuntimeError(f"load: {fault!r}") from fault
         head = f"HTTP/1.1 {response.status} {response.reason}\r\n{response.headers.as_string()}\n"
         total += len(head.replace("\n", "\r\n").replace("\r\r", "\r")) + len(response.read())
         connection.close()
@@ -111,6 +114,18 @@ class Turns(unittest.TestCase):
     def test_a_short_body_voids(self):
         row = self.play(peer_that_answers(SAMPLES_BEFORE, "short"))
         self.assertIn("Content-Length: 5, not 13", row.void)
+
+    def test_a_server_that_ends_in_the_middle_voids_its_row_alone(self):
+        peer = types.ModuleType("peer")
+        ends = SERVER.replace(
+            "Handler.given += 1", f"Handler.given += 1; Handler.given > {SAMPLES_BEFORE} and exit_now()"
+        )
+        ends = ends.replace(
+            "import http.server, sys", "import http.server, os, sys\nexit_now = lambda: os._exit(1)"
+        )
+        peer.commands = lambda job: [[sys.executable, "-c", ends, job.port, 10**9, "right"]]
+        self.assertNotEqual(self.play(peer).void, "")
+        self.assertEqual(self.compared.ratios, ())
 
     def test_a_missing_peer_is_told(self):
         peer = types.ModuleType("peer")
