@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a wrong answer must end the run")]
 
+mod heads;
+
 use std::fs;
 use std::future::Future;
 use std::path::Path;
@@ -16,6 +18,7 @@ use std::task::Waker;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::heads::BROWSER;
 use corelane::limits::PYTHON_STACK_BYTES;
 use corelane::python::AppSpec;
 use corelane::python::Gateway;
@@ -35,31 +38,12 @@ def hello(environ, start_response):
 
 def check(environ, start_response):
     fields = sorted(name for name in environ if name.startswith("HTTP_"))
-    body = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(fields)}".encode()
+    body = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']} {len(fields)}".encode("latin-1")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body]
 "#;
 
 const WRK: &str = "GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\r\n";
-
-const BROWSER: &str = "GET /hello HTTP/1.1\r\n\
-    Host: www.example.com\r\n\
-    Connection: keep-alive\r\n\
-    sec-ch-ua: \"Chromium\";v=\"130\", \"Not?A_Brand\";v=\"99\"\r\n\
-    sec-ch-ua-mobile: ?0\r\n\
-    sec-ch-ua-platform: \"Linux\"\r\n\
-    User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-    Chrome/130.0.0.0 Safari/537.36\r\n\
-    Accept: */*\r\n\
-    Sec-Fetch-Site: same-origin\r\n\
-    Sec-Fetch-Mode: no-cors\r\n\
-    Sec-Fetch-Dest: script\r\n\
-    Referer: https://www.example.com/\r\n\
-    Accept-Encoding: gzip, deflate, br, zstd\r\n\
-    Accept-Language: en-GB,en;q=0.9,de;q=0.8\r\n\
-    Cookie: session=0f8fad5b-d9cb-469f-a165-70867728950e; theme=dark; consent=1\r\n\
-    If-None-Match: \"18ea0099d0c117f2-d\"\r\n\
-    \r\n";
 
 fn main() {
     // Python runs on this thread's stack, which must be as large as a lane's.
@@ -80,9 +64,11 @@ fn run() {
     let start = |target| start(&runtime, folder.path(), target);
     let (hello, check) = (start("bench_app:hello"), start("bench_app:check"));
     let mut group = criterion.benchmark_group("inline_call_of_hello");
-    for (name, head, fields) in [("wrk", WRK, 1), ("browser", BROWSER, 15)] {
+    for (name, head, path, fields) in
+        [("wrk", WRK, "/hello", 1), ("browser", BROWSER, "/café/assets/app.3f2a91.js", 15)]
+    {
         let seen = call(&check, request(head)).1;
-        assert_eq!(String::from_utf8_lossy(&seen), format!("GET /hello {fields}"));
+        assert_eq!(String::from_utf8_lossy(&seen), format!("GET {path} {fields}"));
         let (answer, body) = call(&hello, request(head));
         assert_eq!((answer.status(), answer.content_length()), (200, Some(13)));
         assert_eq!(body, b"Hello, world!");
