@@ -21,8 +21,10 @@ use tokio::sync::Notify;
 
 use crate::clock::Moment;
 use crate::limits::DEADLINE_TICK;
+use crate::limits::EXPIRE_BATCH_MAX;
 use crate::limits::SHORTAGE_NOTICE_TIME;
 use crate::limits::UNCOUNTED_BYTES_MAX;
+use crate::uring::Io;
 use crate::uring::socket::End;
 use crate::uring::socket::Ending;
 use crate::uring::socket::Presence;
@@ -109,8 +111,8 @@ impl Deadlines {
     }
 
     /// Sweeps for ever. The lane runs this as a task of its own. `held_bytes_max` is how much the
-    /// connections may hold together.
-    pub async fn sweep(self: Rc<Self>, held_bytes_max: usize) {
+    /// connections may hold together, `io` what the lane waits on.
+    pub async fn sweep(self: Rc<Self>, held_bytes_max: usize, io: Io) {
         let mut notice_due = Moment::now();
         loop {
             if self.watches.borrow().is_empty() {
@@ -118,8 +120,11 @@ impl Deadlines {
             }
             tokio::time::sleep(DEADLINE_TICK).await;
             let now = Moment::now();
-            self.end_passed(now);
-            let ended = self.end_holders(held_bytes_max);
+            let passed = self.passed(now);
+            expire_in_turns(&passed, io).await;
+            let holders = self.holders(held_bytes_max);
+            expire_in_turns(&holders, io).await;
+            let ended = holders.len();
             if ended > 0 && now >= notice_due {
                 notice_due = now.after(SHORTAGE_NOTICE_TIME);
                 tracing::warn!(ended, "connections hold too much memory: the slowest ones end");
@@ -133,14 +138,18 @@ impl Deadlines {
         self.held_bytes.get()
     }
 
-    fn end_passed(&self, now: Moment) {
+    /// Looks at the peers that nobody listens to, and gives the connections whose time is over,
+    /// each with the moment that has passed.
+    fn passed(&self, now: Moment) -> Vec<Expiry> {
+        let mut passed = Vec::new();
         for (_, watch) in self.watches.borrow().iter() {
             match watch.waiting.get() {
                 Waiting::Nothing => watch.look_at_peer(now),
-                _ if watch.due.get() <= now => watch.expire(),
+                _ if watch.due.get() <= now => passed.push(Expiry::of(watch)),
                 _ => {}
             }
         }
+        passed
     }
 
     /// Ends the connections that have been between two requests for longest, as if their time were
@@ -161,26 +170,22 @@ impl Deadlines {
         idle.len()
     }
 
-    /// Ends connections that hold memory until the others hold no more than this together. Gives
-    /// how many those were.
-    fn end_holders(&self, held_bytes_max: usize) -> usize {
+    /// The connections to end so that the others hold no more memory than this together: those
+    /// that hold some and are nearest to their deadline.
+    fn holders(&self, held_bytes_max: usize) -> Vec<Expiry> {
         let mut excess_bytes = self.held_bytes.get().saturating_sub(held_bytes_max);
         if excess_bytes == 0 {
-            return 0;
+            return Vec::new();
         }
         let watches = self.watches.borrow();
         let mut holders = waiting(&watches, |watch| watch.held_bytes.get() > 0);
         holders.sort_unstable_by_key(|watch| watch.due.get());
-        let mut ended = 0;
-        for watch in holders {
-            if excess_bytes == 0 {
-                break;
-            }
+        let needed = holders.into_iter().take_while(|watch| {
+            let is_needed = excess_bytes > 0;
             excess_bytes = excess_bytes.saturating_sub(watch.held_bytes.get());
-            watch.expire();
-            ended += 1;
-        }
-        ended
+            is_needed
+        });
+        needed.map(Expiry::of).collect()
     }
 
     /// Ends every connection that is between two requests.
@@ -200,12 +205,38 @@ impl Deadlines {
     }
 }
 
+/// A connection that is to end, unless it has come further since.
+struct Expiry {
+    watch: Rc<Clockwork>,
+    due: Moment,
+}
+
+impl Expiry {
+    fn of(watch: &Rc<Clockwork>) -> Self {
+        Self { watch: Rc::clone(watch), due: watch.due.get() }
+    }
+
+    fn end(&self) {
+        if self.watch.due.get() == self.due && self.due < Moment::NEVER {
+            self.watch.expire();
+        }
+    }
+}
+
+/// Ends connections, a few in each turn of the lane: thousands may have begun in the same moment.
+async fn expire_in_turns(expiries: &[Expiry], io: Io) {
+    for batch in expiries.chunks(EXPIRE_BATCH_MAX) {
+        batch.iter().for_each(Expiry::end);
+        io.give_way().await;
+    }
+}
+
 /// Those that have a deadline, and are as they should be.
 fn waiting(
     watches: &Slab<Rc<Clockwork>>,
     is_meant: impl Fn(&Clockwork) -> bool,
-) -> Vec<&Clockwork> {
-    let waiting = watches.iter().map(|(_, watch)| &**watch);
+) -> Vec<&Rc<Clockwork>> {
+    let waiting = watches.iter().map(|(_, watch)| watch);
     waiting.filter(|watch| watch.due.get() < Moment::NEVER && is_meant(watch)).collect()
 }
 
@@ -313,7 +344,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.hold(0);
+        self.stop();
         self.deadlines.watches.borrow_mut().remove(self.key);
     }
 }
@@ -330,17 +361,21 @@ mod tests {
     use std::task::Context;
     use std::time::Instant;
 
+    fn end_passed(deadlines: &Deadlines, now: Moment) {
+        deadlines.passed(now).iter().for_each(Expiry::end);
+    }
+
     #[test]
     fn a_late_head_says_nothing_about_its_answer() {
         let deadlines = Deadlines::new();
         let watch = deadlines.watch(Ending::Ring(Weak::new()));
         watch.wait(Waiting::Request, Duration::ZERO);
-        deadlines.end_passed(Moment::now());
+        end_passed(&deadlines, Moment::now());
         // The last bytes came all the same: the next wait is for room to answer.
         watch.wait(Waiting::Peer, Duration::from_secs(1));
         assert!(!watch.has_passed(End::Both), "the peer is not slow to read");
         assert!(watch.has_passed(End::Receiving), "nothing more is received");
-        deadlines.end_passed(Moment::now().after(Duration::from_secs(2)));
+        end_passed(&deadlines, Moment::now().after(Duration::from_secs(2)));
         assert!(watch.has_passed(End::Both));
     }
 
@@ -399,7 +434,9 @@ mod tests {
                 })
                 .collect();
             assert_eq!(deadlines.held_bytes(), 300_000);
-            assert_eq!(deadlines.end_holders(held_bytes_max), expected);
+            let holders = deadlines.holders(held_bytes_max);
+            assert_eq!(holders.len(), expected);
+            holders.iter().for_each(Expiry::end);
             let ended = watches.iter().enumerate();
             let ended = ended.filter(|(_, watch)| watch.clockwork.passed.get().is_some());
             let ended: Vec<usize> = ended.map(|(number, _)| number).collect();
@@ -428,7 +465,7 @@ mod tests {
         // The kernel hands packets over loopback within the call that sends them, or soon after.
         let until = Instant::now() + Duration::from_millis(200);
         while Instant::now() < until {
-            deadlines.end_passed(Moment::now());
+            end_passed(deadlines, Moment::now());
             if let Poll::Ready(left) = leaves.as_mut().poll(&mut context) {
                 return Some(left);
             }
@@ -473,7 +510,7 @@ mod tests {
         let mut leaves = pin!(watch.peer_leaves());
         for _ in 0..100 {
             watch.stop();
-            deadlines.end_passed(Moment::now());
+            end_passed(&deadlines, Moment::now());
             assert!(leaves.as_mut().poll(&mut context).is_pending(), "each answer is a quick one");
         }
     }
@@ -496,9 +533,9 @@ mod tests {
         let watch = deadlines.watch(Ending::Ring(Weak::new()));
         let later = Moment::now().after(Duration::from_secs(9));
         watch.wait(Waiting::Peer, Duration::from_secs(10));
-        deadlines.end_passed(later);
+        end_passed(&deadlines, later);
         watch.stop();
-        deadlines.end_passed(later.after(Duration::from_secs(9)));
+        end_passed(&deadlines, later.after(Duration::from_secs(9)));
         assert!(!watch.has_passed(End::Both) && !watch.has_passed(End::Receiving));
     }
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `service` | what the lane offers to its connections |
 //! | `clients` | how many connections each client has; pure |
+//! | `closing` | closing sockets, a few in each turn |
 //! | `proxy_header` | the client that a proxy announces before the first request |
 //! | `read_buffer` | received bytes that are not used yet |
 //! | `decide` | one parsed request to what has to be done |
@@ -18,6 +19,7 @@
 mod app_answer;
 mod body;
 mod clients;
+mod closing;
 mod decide;
 mod error_page;
 mod file_answer;
@@ -142,12 +144,13 @@ pub fn serve(
         requests: 0,
     };
     Some(async move {
-        let _open = open;
         let ended = connection.run().await;
         if matches!(ended, Ended::Reset | Ended::TooSlow) {
             connection.socket.reset_on_close();
         }
         tracing::trace!(peer = %connection.remote, ?ended, "connection ended");
+        let Connection { service, socket, .. } = connection;
+        service.close(socket, open);
     })
 }
 

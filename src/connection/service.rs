@@ -16,6 +16,7 @@ use crate::clock::Moment;
 use crate::connection::clients::Client;
 use crate::connection::clients::Clients;
 use crate::connection::clients::Entrance;
+use crate::connection::closing::Closing;
 use crate::connection::deadline::Deadlines;
 use crate::limits::IDLE_ENDED_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
@@ -27,6 +28,7 @@ use crate::route::Router;
 use crate::static_files::FileCache;
 use crate::static_files::Files;
 use crate::uring::Io;
+use crate::uring::socket::Socket;
 
 /// A lane's offer. Shared by its connections through an `Rc`.
 pub struct Service {
@@ -70,6 +72,7 @@ pub struct State {
     open: Cell<usize>,
     clients: Clients,
     closed: Notify,
+    closing: Closing,
     noticed: [Cell<Option<Moment>>; Shortage::KINDS],
 }
 
@@ -124,7 +127,18 @@ impl Service {
         Some(Open { service: Rc::clone(self), client })
     }
 
-    /// Open connections.
+    /// Takes the socket of a connection that has ended, and its place.
+    pub(super) fn close(&self, socket: Socket, open: Open) {
+        self.state.closing.add(socket, open);
+    }
+
+    /// Closes the sockets of connections that have ended, for ever. The lane runs this as a task of
+    /// its own.
+    pub async fn close_ended(self: Rc<Self>) {
+        self.state.closing.close_in_turns(self.io).await;
+    }
+
+    /// Open connections, with those that have ended and are not closed yet.
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.state.open.get()

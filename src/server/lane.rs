@@ -191,9 +191,12 @@ async fn serve(
         let task = accept(Rc::clone(service), listener, proxy_header, commands.clone());
         accepting.push(tokio::task::spawn_local(task));
     }
-    let sweep = Rc::clone(&service.deadlines).sweep(service.memory_bytes_max);
-    let sweep = tokio::task::spawn_local(sweep);
-    let flush = tokio::task::spawn_local(flush_access_log(Rc::clone(service)));
+    let sweep = Rc::clone(&service.deadlines).sweep(service.memory_bytes_max, service.io);
+    let beside = [
+        tokio::task::spawn_local(sweep),
+        tokio::task::spawn_local(Rc::clone(service).close_ended()),
+        tokio::task::spawn_local(flush_access_log(Rc::clone(service))),
+    ];
     // Only Drain and Cut follow; a server that is gone means the same.
     let _ = commands.wait_for(|command| !matches!(command, Command::Serve)).await;
     // The idle connections first: accepting what is left may be waiting for their descriptors.
@@ -208,11 +211,11 @@ async fn serve(
         }
     }
     service.deadlines.end_all();
-    sweep.abort();
-    flush.abort();
-    // The tasks let go of the service when they have seen that they are ended.
-    let _ = sweep.await;
-    let _ = flush.await;
+    for task in beside {
+        task.abort();
+        // It lets go of the service when it has seen that it is ended.
+        let _ = task.await;
+    }
     Ok(())
 }
 
@@ -253,7 +256,8 @@ async fn accept(
                 if batch < batch_max {
                     continue;
                 }
-                give_way(&listener, &mut commands).await
+                service.io.give_way().await;
+                Ok(())
             }
             Err(error) if would_block(error.kind()) && draining => return,
             Err(error) if would_block(error.kind()) => {
@@ -267,7 +271,8 @@ async fn accept(
                 if batch < ACCEPT_BATCH_MAX {
                     continue;
                 }
-                give_way(&listener, &mut commands).await
+                service.io.give_way().await;
+                Ok(())
             }
             Err(error) => {
                 if service.notices(Shortage::Descriptors) {
@@ -328,15 +333,6 @@ async fn pause_after(listener: &Listener, error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// A turn for the other tasks of the lane. Another lane may take the connections of a queue that
-/// they share meanwhile, so this does not wait for the next one when the lane is told to end.
-async fn give_way(listener: &Listener, commands: &mut watch::Receiver<Command>) -> io::Result<()> {
-    tokio::select! {
-        waited = listener.give_way() => waited,
-        _ = commands.changed() => Ok(()),
-    }
-}
-
 /// Errors that accept(2) passes on from a connection that died in the queue.
 fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(
@@ -369,6 +365,7 @@ mod tests {
     use std::net::TcpStream;
     use std::time::Duration;
 
+    use crate::clock::Moment;
     use crate::limits::HEAD_TIME_MAX;
     use crate::server::listener;
 
@@ -487,15 +484,21 @@ mod tests {
         let adjust = |service: &mut Service| service.connections_max = PLACES;
         serve_while(adjust, |address| {
             let first: Vec<TcpStream> = (0..PLACES).map(|_| connect(address)).collect();
+            let (ended, others) = first.split_at(IDLE_ENDED_MAX);
             first.iter().for_each(ask);
+            // The clock is coarse, and what is equally old ends in any order.
+            let asked = Moment::now();
+            while Moment::now().since(asked).is_zero() {
+                std::thread::yield_now();
+            }
+            others.iter().for_each(ask);
             let further = connect(address);
             ask(&further);
-            // The ends were sent before that answer was.
-            let has_ended = |client: &&TcpStream| {
-                client.set_nonblocking(true).unwrap();
-                matches!(client.peek(&mut [0]), Ok(0))
-            };
-            assert_eq!(first.iter().filter(has_ended).count(), IDLE_ENDED_MAX);
+            for (place, client) in ended.iter().enumerate() {
+                let ended = client.peek(&mut [0]);
+                assert!(matches!(ended, Ok(0)), "{place} was idle for longer: {ended:?}");
+            }
+            others.iter().for_each(ask);
             ask(&further);
         });
     }

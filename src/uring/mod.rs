@@ -6,6 +6,7 @@
 //! | [`socket::Socket::send_now`], [`socket::Socket::sendfile_now`] | one direct system call is cheaper than a ring entry for a socket that has room, and io_uring has no sendfile |
 //! | [`socket::Socket::send`] | SEND through the ring, with the receives of the lane's turn in one system call |
 //! | [`socket::Socket::writable`], [`socket::Listener::readable`] | one-shot POLL_ADD |
+//! | [`Io::give_way`] | NOP: a turn for the lane's other tasks |
 //! | [`open_beneath`](open_beneath::open_beneath) | OPENAT2 with `RESOLVE_BENEATH` |
 //! | [`read_at`](read_at::read_at) | READ of a file at an offset |
 //! | [`spool::Spool`] | an unlinked temporary file, written through the ring |
@@ -28,4 +29,16 @@ pub enum Io {
     Ring,
     /// epoll, through tokio: where io_uring is refused.
     Epoll,
+}
+
+impl Io {
+    /// Lets the lane's other tasks have their turn, and the kernel what they have asked of it.
+    pub async fn give_way(self) {
+        match self {
+            // Merely yielding would not submit the others' entries; an operation that completes at
+            // once does.
+            Self::Ring => operation::nothing().await,
+            Self::Epoll => tokio::task::yield_now().await,
+        }
+    }
 }

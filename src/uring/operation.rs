@@ -14,6 +14,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use io_uring::cqueue;
+use io_uring::opcode;
 use io_uring::squeue;
 use io_uring::types;
 use tokio_uring::InFlightOneshot;
@@ -53,6 +54,13 @@ pub(super) unsafe fn submit<K: Unpin + 'static>(
     keep: K,
 ) -> InFlightOneshot<K, Completed<K>> {
     UnsubmittedOneshot::new(keep, Completed(PhantomData), entry).submit()
+}
+
+/// A turn of the ring: whatever the lane has queued goes to the kernel with it.
+pub(super) async fn nothing() {
+    // SAFETY: NOP touches no memory and no descriptor, and completes once.
+    let operation = unsafe { submit(opcode::Nop::new().build(), ()) };
+    let _ = operation.await; // it cannot fail
 }
 
 /// Lets the kernel fill the free capacity of `buffer`, behind what it holds, with at most

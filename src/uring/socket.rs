@@ -363,24 +363,6 @@ impl Listener {
         !poll_now(self.fd(), PollFlags::IN).is_empty()
     }
 
-    /// Lets the lane's other tasks have their turn while the queue may still hold connections.
-    ///
-    /// # Errors
-    ///
-    /// As [`Listener::readable`].
-    pub async fn give_way(&self) -> io::Result<()> {
-        match &self.inner {
-            // Merely yielding would not submit the others' entries; a poll that is ready at once
-            // does. With an empty queue it would wait for the next connection, however late.
-            ListenerInner::Ring(_) if self.has_waiting() => self.readable().await,
-            ListenerInner::Ring(_) => Ok(()),
-            ListenerInner::Epoll(_) => {
-                tokio::task::yield_now().await;
-                Ok(())
-            }
-        }
-    }
-
     /// Takes one connection out of the queue without waiting, with the peer's address.
     ///
     /// # Errors
