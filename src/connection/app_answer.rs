@@ -21,7 +21,6 @@ use crate::python::Reply;
 use crate::python::RequestBody;
 use crate::python::WsgiRequest;
 use crate::request::Expectation;
-use crate::request::Framing;
 use crate::request::Method;
 use crate::request::Version;
 use crate::response::Head;
@@ -32,21 +31,19 @@ use crate::response::stream::Received;
 use crate::uring::socket::More;
 use crate::uring::socket::Presence;
 
+/// What the access log says of a request whose client has left before the answer began. nginx's
+/// number, which log readers know; it is never sent.
+const CLIENT_LEFT: u16 = 499;
+
 /// Reads the request's body, calls the application, and sends what it answers. The request's head
 /// has been consumed.
 pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Settlement, Ended> {
-    let facts = call.facts;
-    // Answers to the requests before this one must not wait for Python.
-    if facts.expectation == Expectation::Continue
-        && facts.framing != Framing::None
-        && connection.input.unused().is_empty()
-    {
-        connection.outbox.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-    }
-    connection.flush().await?;
-    let body = match body::read(connection, facts.framing, call.held_bytes()).await {
+    let body = match request_body(connection, &call).await {
         Ok(body) => body,
-        Err(NoBody::Ended(ended)) => return Err(ended),
+        Err(NoBody::Ended(ended)) => {
+            call.log(&connection.service, CLIENT_LEFT, 0);
+            return Err(ended);
+        }
         Err(NoBody::Refused(reject)) => return Ok(connection.refuse(reject, call.asked)),
         Err(NoBody::Spool(error)) => {
             tracing::error!(%error, "a request body could not be kept in a temporary file");
@@ -54,6 +51,16 @@ pub(super) async fn answer(connection: &mut Connection, call: Call) -> Result<Se
         }
     };
     relay(connection, call, body).await
+}
+
+async fn request_body(connection: &mut Connection, call: &Call) -> Result<RequestBody, NoBody> {
+    let facts = call.facts;
+    if facts.expectation == Expectation::Continue && connection.input.unused().is_empty() {
+        connection.outbox.bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    // Answers to the requests before this one must not wait for Python.
+    connection.flush().await.map_err(NoBody::Ended)?;
+    body::read(connection, facts.framing, call.held_bytes()).await
 }
 
 async fn relay(
@@ -80,7 +87,13 @@ async fn relay(
         return Ok(fail(connection, &call, head));
     };
     let mut piece = service.take_buffer();
-    let first = receive(&connection.watch, &mut reply, &mut piece).await?;
+    let first = match receive(&connection.watch, &mut reply, &mut piece).await {
+        Ok(first) => first,
+        Err(ended) => {
+            call.log(&connection.service, CLIENT_LEFT, 0);
+            return Err(ended);
+        }
+    };
     let Received { head: Some(head), end } = first else {
         return Ok(fail(connection, &call, Head::new(500)));
     };
@@ -114,9 +127,7 @@ fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
     let field = lifecycle::connection_field(&exchange);
     let Connection { service, outbox, .. } = connection;
     let bytes = error_page::encode(service, &mut outbox.bytes, head, call.asked, field);
-    if let Some(record) = &call.record {
-        record.log(service, status, bytes);
-    }
+    call.log(service, status, bytes);
     Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing }
 }
 
@@ -141,7 +152,7 @@ async fn send(
     head: &Head,
     first_end: End,
     piece: &mut Vec<u8>,
-    mut reply: Reply,
+    reply: Reply,
 ) -> Result<Settlement, Ended> {
     let plan = plan(&call.facts, head, &first_end, piece.len());
     let exchange =
@@ -149,38 +160,52 @@ async fn send(
     let field = lifecycle::connection_field(&exchange);
     let out = &mut connection.outbox.bytes;
     connection.service.with_date(|date| head.encode(out, date, plan.delimitation, field));
-    let mut end = first_end;
     let mut body_bytes = 0;
-    let mut pieces = 0;
-    if plan.body == Body::Omitted {
+    let sent = if plan.body == Body::Omitted {
         // The application sees that its answer is not wanted: close() is called at its next piece.
         drop(reply);
+        Ok(())
     } else {
-        loop {
-            body_bytes += piece.len() as u64;
-            connection.outbox.beside_bytes = piece.capacity();
-            push(connection, piece, plan.delimitation, &end).await?;
-            match end {
-                End::Complete => break,
-                End::Failed => {
-                    connection.flush().await?;
-                    return Err(cut_short(plan.delimitation));
-                }
-                End::More => {}
-            }
-            pieces += 1;
-            if pieces % STREAM_PIECES_MAX == 0 {
-                connection.outbox.wait_for_room(&connection.socket, &connection.watch).await?;
-            }
-            piece.clear();
-            end = receive(&connection.watch, &mut reply, piece).await?.end;
-        }
-        connection.outbox.beside_bytes = 0;
-    }
-    if let Some(record) = &call.record {
-        record.log(&connection.service, head.status(), body_bytes);
-    }
+        send_pieces(connection, plan.delimitation, first_end, piece, reply, &mut body_bytes).await
+    };
+    call.log(&connection.service, head.status(), body_bytes);
+    sent?;
     Ok(Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing })
+}
+
+/// Sends the body: the first piece, and what follows it up to its end. Adds the bytes of the pieces
+/// that the socket has taken, or will with the next flush, to `body_bytes`.
+async fn send_pieces(
+    connection: &mut Connection,
+    delimitation: Delimitation,
+    first_end: End,
+    piece: &mut Vec<u8>,
+    mut reply: Reply,
+    body_bytes: &mut u64,
+) -> Result<(), Ended> {
+    let mut end = first_end;
+    let mut pieces = 0;
+    loop {
+        connection.outbox.beside_bytes = piece.capacity();
+        push(connection, piece, delimitation, &end).await?;
+        *body_bytes += piece.len() as u64;
+        match end {
+            End::Complete => break,
+            End::Failed => {
+                connection.flush().await?;
+                return Err(cut_short(delimitation));
+            }
+            End::More => {}
+        }
+        pieces += 1;
+        if pieces % STREAM_PIECES_MAX == 0 {
+            connection.outbox.wait_for_room(&connection.socket, &connection.watch).await?;
+        }
+        piece.clear();
+        end = receive(&connection.watch, &mut reply, piece).await?.end;
+    }
+    connection.outbox.beside_bytes = 0;
+    Ok(())
 }
 
 fn plan(facts: &Facts, head: &Head, end: &End, piece_bytes: usize) -> Plan {

@@ -88,6 +88,9 @@ pub(super) async fn drain(
         };
         connection.input.consume(used);
         left = left.saturating_sub(used as u64);
+        if framing == Framing::Chunked && decoder.promised_bytes() > left {
+            return Ok(Drained::Partly); // a size line has said so: nothing to wait for
+        }
         if left == 0 {
             let whole = framing != Framing::Chunked;
             return Ok(if whole { Drained::Whole } else { Drained::Partly });

@@ -118,6 +118,13 @@ impl Call {
     pub(super) fn held_bytes(&self) -> usize {
         self.head.capacity() + self.record.as_ref().map_or(0, Record::held_bytes)
     }
+
+    /// Writes the line of the access log, if there is one.
+    pub(super) fn log(&self, service: &Service, status: u16, body_bytes: u64) {
+        if let Some(record) = &self.record {
+            record.log(service, status, body_bytes);
+        }
+    }
 }
 
 /// What the answer's framing and the connection's future depend on.

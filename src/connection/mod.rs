@@ -35,6 +35,7 @@ pub mod service;
 
 pub use proxy_header::ProxyHeader;
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::address::Address;
@@ -248,24 +249,36 @@ impl Connection {
     }
 
     async fn send_file(&mut self, file: SendFile) -> Result<Settlement, Ended> {
-        let SendFile { entry, slice, status, settlement, record } = file;
+        let SendFile { entry, mut slice, status, settlement, record } = file;
         let Kind::File(content) = &entry.kind else { return Err(Ended::CutShort) };
         let bytes = slice.end - slice.start;
+        let sent = self.send_content(&content.content, &mut slice).await;
+        if let Some(record) = &record {
+            record.log(&self.service, status, bytes - (slice.end - slice.start));
+        }
+        sent.map(|()| settlement)
+    }
+
+    /// Sends the head, and this slice of what it announces. What is left of `slice` was not sent.
+    async fn send_content(
+        &mut self,
+        content: &Content,
+        slice: &mut Range<u64>,
+    ) -> Result<(), Ended> {
         let Self { outbox, socket, watch, .. } = self;
-        match &content.content {
+        match content {
             Content::Inline(memory) => {
+                let bytes = slice.end - slice.start;
                 let body = file_answer::in_memory(memory, slice.start, bytes).unwrap_or_default();
                 outbox.flush(socket, watch, body, More::Nothing).await?;
+                slice.start = slice.end;
+                Ok(())
             }
             Content::Descriptor(fd) => {
                 outbox.flush(socket, watch, &[], More::Follows).await?;
-                outbox.send_file(socket, watch, fd, slice).await?;
+                outbox.send_file(socket, watch, fd, slice).await
             }
         }
-        if let Some(record) = &record {
-            record.log(&self.service, status, bytes);
-        }
-        Ok(settlement)
     }
 
     /// Sends everything that is ready and receives more of a head. Both operations are handed over

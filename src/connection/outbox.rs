@@ -70,7 +70,7 @@ impl Outbox {
     }
 
     /// Sends this slice of a file from the page cache, in pieces between which the other
-    /// connections of the lane have their turn.
+    /// connections of the lane have their turn. What is left of `slice` was not sent.
     ///
     /// # Errors
     ///
@@ -80,14 +80,13 @@ impl Outbox {
         socket: &Socket,
         watch: &Watch,
         file: &OwnedFd,
-        slice: Range<u64>,
+        slice: &mut Range<u64>,
     ) -> Result<(), Ended> {
-        let mut offset = slice.start;
         let mut room = Room::new(socket, watch, self.held_bytes());
-        while offset < slice.end {
-            let left = usize::try_from(slice.end - offset).unwrap_or(usize::MAX);
+        while slice.start < slice.end {
+            let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
             let piece = left.min(SENDFILE_SLICE_BYTES);
-            match socket.sendfile_now(file, &mut offset, piece) {
+            match socket.sendfile_now(file, &mut slice.start, piece) {
                 Ok(0) => return Err(Ended::CutShort),
                 Ok(moved) if moved == left => break,
                 // The socket is full, or the slice is at its end: either way a wait through the

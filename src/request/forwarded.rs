@@ -190,7 +190,12 @@ fn element(member: &[u8]) -> Option<Told<'_>> {
         }
         let equals = pair.iter().position(|byte| *byte == b'=')?;
         let (name, value) = pair.split_at_checked(equals)?;
-        let value = unquoted(value.strip_prefix(b"=")?)?;
+        let value = match unquoted(value.strip_prefix(b"=")?) {
+            Some(value) => value,
+            // A proxy that copies Host as it came does not quote the colon before a port.
+            None if name.eq_ignore_ascii_case(b"host") => b"",
+            None => return None,
+        };
         let place = match name {
             name if name.eq_ignore_ascii_case(b"for") => &mut named,
             name if name.eq_ignore_ascii_case(b"proto") => &mut proto,
@@ -248,7 +253,7 @@ fn scheme(value: &[u8]) -> Option<Scheme> {
 
 /// What may stand in Host.
 fn authority(value: &[u8]) -> Option<&[u8]> {
-    target::check_authority(value).ok().map(|()| value)
+    target::check_authority(value).ok().filter(|()| !value.is_empty()).map(|()| value)
 }
 
 #[cfg(test)]

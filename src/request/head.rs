@@ -13,6 +13,7 @@ use memchr::memchr_iter;
 
 use crate::limits;
 use crate::request::Expectation;
+use crate::request::Framing;
 use crate::request::Method;
 use crate::request::Persistence;
 use crate::request::Reject;
@@ -71,17 +72,21 @@ fn parse_head<'b>(
     check_line_ends(head)?;
     check_request_line(method_name, raw_target)?;
     let method = Method::from_name(method_name);
+    let noticed = notice(version, headers)?;
+    if version == Version::Http11 && noticed.host.is_none() {
+        return Err(Reject::HostMissing);
+    }
     if method == Method::Connect {
         return Err(Reject::Connect);
     }
-    let noticed = notice(version, headers)?;
     let (target, authority) = target::parse(method, raw_target)?;
-    let host = match (version, noticed.host, authority) {
-        (Version::Http11, None, _) => return Err(Reject::HostMissing),
-        // RFC 9112 section 3.2.2: the authority of the target wins over Host.
-        (_, _, Some(authority)) => authority,
-        (_, Some(host), None) => host,
-        (Version::Http10, None, None) => b"",
+    // RFC 9112 section 3.2.2: the authority of the target wins over Host.
+    let host = authority.or(noticed.host).unwrap_or_default();
+    let framing = framing::decide(version, head, headers)?;
+    let expectation = match (noticed.expectation?, framing) {
+        // RFC 9110 section 10.1.1: nobody waits to send what is not there.
+        (_, Framing::None | Framing::Length(0)) => Expectation::None,
+        (expectation, _) => expectation,
     };
     Ok(Some(Request {
         head,
@@ -92,9 +97,9 @@ fn parse_head<'b>(
         version,
         headers,
         host,
-        framing: framing::decide(version, head, headers)?,
+        framing,
         persistence: noticed.persistence,
-        expectation: noticed.expectation,
+        expectation,
     }))
 }
 
@@ -270,7 +275,11 @@ fn check_unknown_version(
             [] | [b'\r'] => Ok(()),
             _ => Err(Reject::LineEnd),
         },
-        (true, _) if version.len() >= SHAPE.len() => Err(Reject::VersionUnsupported),
+        // RFC 9112 section 2.3: one digit on each side.
+        (true, [_, _, _, _, _, _, _, _, digit, ..]) if digit.is_ascii_digit() => {
+            Err(Reject::VersionMalformed)
+        }
+        (true, _) if version.len() > SHAPE.len() => Err(Reject::VersionUnsupported),
         (true, _) => Ok(()),
     }
 }
@@ -304,7 +313,8 @@ pub fn method_begun(bytes: &[u8]) -> Method {
 struct Noticed<'b> {
     host: Option<&'b [u8]>,
     persistence: Persistence,
-    expectation: Expectation,
+    /// Refused behind everything else: what is malformed gets its 400 and not a 417.
+    expectation: Result<Expectation, Reject>,
 }
 
 fn notice<'b>(
@@ -315,7 +325,7 @@ fn notice<'b>(
     let mut content_type = None;
     let mut close = false;
     let mut keep_alive = version == Version::Http11;
-    let mut expectation = Expectation::None;
+    let mut expectation = Ok(Expectation::None);
     for field in headers {
         // The length first: most fields are passed by on it alone.
         match field.name.len() {
@@ -329,10 +339,12 @@ fn notice<'b>(
             // RFC 9110 section 10.1.1: HTTP/1.0 has no expectations.
             6 if version == Version::Http11 && field.name.eq_ignore_ascii_case("expect") => {
                 for expected in list_members(field.value) {
-                    if !expected.eq_ignore_ascii_case(b"100-continue") {
-                        return Err(Reject::ExpectationUnknown);
-                    }
-                    expectation = Expectation::Continue;
+                    expectation = match expectation {
+                        Ok(_) if expected.eq_ignore_ascii_case(b"100-continue") => {
+                            Ok(Expectation::Continue)
+                        }
+                        _ => Err(Reject::ExpectationUnknown),
+                    };
                 }
             }
             10 if field.name.eq_ignore_ascii_case("connection") => {

@@ -59,9 +59,13 @@ impl Marks {
     }
 
     fn serve(&self, threads: &str, io: &str) -> Server {
+        self.serve_with(threads, io, &[])
+    }
+
+    fn serve_with(&self, threads: &str, io: &str, further: &[&str]) -> Server {
         let chdir = self.folder.path().to_str().unwrap();
         let fixed = ["--workers", "1", "--threads", threads, "--io", io, "--chdir", chdir];
-        Server::start_with(&[&fixed[..], &["leaving:app"]].concat(), |command| {
+        Server::start_with(&[&fixed[..], further, &["leaving:app"]].concat(), |command| {
             command.env("CORELANE_TEST_MARKS", self.path())
         })
     }
@@ -170,4 +174,52 @@ fn those_who_have_left_take_no_places_in_the_queue() {
     }
     assert!(start.elapsed() < Duration::from_secs(10), "only when the thread was free again");
     drop(slower);
+}
+
+/// A request that was taken up has its line, whatever became of it: 499 where the client left before
+/// an answer began, else the status and the bytes that were sent.
+#[test]
+fn those_who_have_left_are_in_the_access_log() {
+    let site = Site::new(&[("large.bin", &vec![b'x'; 50_000_000])]);
+    for io in ["uring", "epoll"] {
+        let marks = Marks::new();
+        let log = marks.folder.path().join("access.log");
+        let files = site.at("/files");
+        let further = ["--access-logfile", log.to_str().unwrap(), "--static", &files];
+        let mut server = marks.serve_with("1", io, &further);
+
+        let mut upload = server.connect();
+        upload.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\npart");
+        reset(upload);
+        let mut download = ask(&server, "/files/large.bin");
+        download.take_until(b"xxx");
+        reset(download);
+        let mut streamed = ask(&server, "/stream/reset");
+        streamed.take_until(b"begun");
+        reset(streamed);
+        marks.wait_for("closed /stream/reset");
+        let mut slow = ask(&server, "/slow");
+        marks.wait_for("began /slow");
+        reset(ask(&server, "/waits"));
+        assert_eq!(slow.response().text(), "answered");
+
+        server.signal(rustix::process::Signal::TERM);
+        assert!(server.wait().success());
+        let text = std::fs::read_to_string(&log).unwrap();
+        let of = |path: &str| {
+            let line = text.lines().find(|line| line.contains(path));
+            let line = line.unwrap_or_else(|| panic!("{io}: no {path} in {text}"));
+            let mut words = line.rsplit_once("HTTP/1.1\" ").unwrap().1.split(' ');
+            let mut number = || words.next().unwrap().replace('-', "0").parse::<u64>().unwrap();
+            (number(), number())
+        };
+        assert_eq!(of("/upload"), (499, 0), "{io}");
+        assert_eq!(of("/waits"), (499, 0), "{io}");
+        assert_eq!(of("/slow"), (200, 8), "{io}");
+        let (status, bytes) = of("/files/large.bin");
+        assert!(status == 200 && bytes < 50_000_000, "{io}: {status} {bytes}");
+        let (status, bytes) = of("/stream/reset");
+        assert!(status == 200 && bytes >= 5, "{io}: {status} {bytes}");
+        assert_eq!(text.lines().count(), 5, "{text}");
+    }
 }

@@ -154,6 +154,12 @@ fn an_unread_body_is_drained_or_ends_the_connection() {
     assert_eq!(response.status, 405);
     assert_eq!(response.header("connection"), Some("close"));
     client.expect_end();
+
+    // A size line says that too much is to come: nobody waits for it.
+    let mut client = server.connect();
+    client.send("POST /a.txt HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n");
+    assert_eq!(client.response().status, 405);
+    client.expect_end();
 }
 
 #[test]
