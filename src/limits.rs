@@ -167,6 +167,14 @@ pub const PYTHON_QUEUE_MAX: usize = 1024;
 pub const PYTHON_THREAD_WAIT: Duration = Duration::from_millis(5);
 /// Bytes of an answer that wait for the socket before the application's iterator is held back.
 pub const STREAM_BYTES_MAX: usize = 256 * 1024;
+/// How long a Python thread may wait for a client that reads more slowly than the answer is made.
+/// Then its answer goes on into an unlinked temporary file: a thread is worth more than a client.
+pub const SLOW_READER_PATIENCE: Duration = Duration::from_millis(50);
+/// Bytes of one answer in such a file. Over it the thread waits until the client has read all of
+/// them. nginx: 1 GiB.
+pub const ANSWER_SPOOL_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Bytes of all such files of a lane. Over it threads wait for their clients.
+pub const ANSWER_SPOOLS_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// Bytes that `write()` may collect in a call on the I/O thread (`--threads 0`), where nothing can
 /// wait for the socket. Over it the call raises.
 pub const INLINE_WRITE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -236,6 +244,8 @@ const _: () = assert!(READ_BUFFER_BYTES_MIN <= READ_BUFFER_BYTES_MAX);
 const _: () = assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
 const _: () = assert!(PROXY_HEADER_BYTES_MAX <= READ_BUFFER_BYTES_MAX, "it is read whole");
 const _: () = assert!(ACCEPT_BATCH_MAX < CLOSE_BATCH_MAX, "ended connections would pile up");
+const _: () = assert!(STREAM_BYTES_MAX as u64 <= ANSWER_SPOOL_BYTES_MAX);
+const _: () = assert!(ANSWER_SPOOL_BYTES_MAX <= ANSWER_SPOOLS_BYTES_MAX);
 const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);

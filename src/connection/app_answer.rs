@@ -15,6 +15,7 @@ use crate::connection::decide::Unread;
 use crate::connection::error_page;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
+use crate::connection::slow_reader;
 use crate::limits::COPY_BODY_BYTES_MAX;
 use crate::limits::STREAM_PIECES_MAX;
 use crate::python::Reply;
@@ -185,10 +186,19 @@ async fn send_pieces(
 ) -> Result<(), Ended> {
     let mut end = first_end;
     let mut pieces = 0;
+    let frame = |out: &mut Vec<u8>, piece: &[u8], end| frame(out, piece, delimitation, end);
     loop {
         connection.outbox.beside_bytes = piece.capacity();
-        push(connection, piece, delimitation, &end).await?;
-        *body_bytes += piece.len() as u64;
+        if end == End::More && reply.holds_a_thread() {
+            let unsent = push_now(connection, piece, delimitation)?;
+            *body_bytes += piece.len() as u64;
+            if !unsent.is_empty() {
+                end = slow_reader::relay(connection, &mut reply, unsent, frame, body_bytes).await?;
+            }
+        } else {
+            push(connection, piece, delimitation, end).await?;
+            *body_bytes += piece.len() as u64;
+        }
         match end {
             End::Complete => break,
             End::Failed => {
@@ -199,7 +209,7 @@ async fn send_pieces(
         }
         pieces += 1;
         if pieces % STREAM_PIECES_MAX == 0 {
-            connection.outbox.wait_for_room(&connection.socket, &connection.watch).await?;
+            connection.service.io.give_way().await;
         }
         piece.clear();
         end = receive(&connection.watch, &mut reply, piece).await?.end;
@@ -242,30 +252,74 @@ async fn push(
     connection: &mut Connection,
     piece: &[u8],
     delimitation: Delimitation,
-    end: &End,
+    end: End,
 ) -> Result<(), Ended> {
-    let chunked = matches!(delimitation, Delimitation::Chunked);
-    let is_small = piece.len() <= COPY_BODY_BYTES_MAX;
-    if chunked && !piece.is_empty() {
-        push_chunk_size(&mut connection.outbox.bytes, piece.len());
-    }
-    if is_small {
-        connection.outbox.bytes.extend_from_slice(piece);
+    let Connection { outbox, socket, watch, .. } = connection;
+    if piece.len() <= COPY_BODY_BYTES_MAX {
+        frame(&mut outbox.bytes, piece, delimitation, end);
     } else {
-        let more = if chunked { More::Follows } else { More::Nothing };
-        let Connection { outbox, socket, watch, .. } = connection;
+        open_chunk(&mut outbox.bytes, piece, delimitation);
+        let more = if is_chunked(delimitation) { More::Follows } else { More::Nothing };
         outbox.flush(socket, watch, piece, more).await?;
-    }
-    if chunked && !piece.is_empty() {
-        connection.outbox.bytes.extend_from_slice(b"\r\n");
+        close_chunk(&mut outbox.bytes, piece, delimitation, end);
     }
     match end {
         // The next answer, if its request is here already, goes out with this one.
-        End::Complete if chunked => connection.outbox.bytes.extend_from_slice(b"0\r\n\r\n"),
-        End::Complete => {}
-        End::More | End::Failed => connection.flush().await?,
+        End::Complete => Ok(()),
+        End::More | End::Failed => connection.flush().await,
     }
-    Ok(())
+}
+
+/// Sends what the socket has room for of everything collected and of a piece behind which more will
+/// come, without waiting. Gives what it had no room for.
+fn push_now(
+    connection: &mut Connection,
+    piece: &[u8],
+    delimitation: Delimitation,
+) -> Result<Vec<u8>, Ended> {
+    let Connection { outbox, socket, .. } = connection;
+    if piece.len() <= COPY_BODY_BYTES_MAX {
+        frame(&mut outbox.bytes, piece, delimitation, End::More);
+        return outbox.flush_now(socket, &[], More::Nothing);
+    }
+    open_chunk(&mut outbox.bytes, piece, delimitation);
+    let more = if is_chunked(delimitation) { More::Follows } else { More::Nothing };
+    let mut unsent = outbox.flush_now(socket, piece, more)?;
+    if unsent.is_empty() {
+        close_chunk(&mut outbox.bytes, piece, delimitation, End::More);
+        return outbox.flush_now(socket, &[], More::Nothing);
+    }
+    close_chunk(&mut unsent, piece, delimitation, End::More);
+    Ok(unsent)
+}
+
+/// Appends a piece as it goes over the wire, with the end of the body behind the last one.
+fn frame(out: &mut Vec<u8>, piece: &[u8], delimitation: Delimitation, end: End) {
+    open_chunk(out, piece, delimitation);
+    out.extend_from_slice(piece);
+    close_chunk(out, piece, delimitation, end);
+}
+
+fn open_chunk(out: &mut Vec<u8>, piece: &[u8], delimitation: Delimitation) {
+    if is_chunked(delimitation) && !piece.is_empty() {
+        push_chunk_size(out, piece.len());
+    }
+}
+
+fn close_chunk(out: &mut Vec<u8>, piece: &[u8], delimitation: Delimitation, end: End) {
+    if !is_chunked(delimitation) {
+        return;
+    }
+    if !piece.is_empty() {
+        out.extend_from_slice(b"\r\n");
+    }
+    if end == End::Complete {
+        out.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+const fn is_chunked(delimitation: Delimitation) -> bool {
+    matches!(delimitation, Delimitation::Chunked)
 }
 
 /// The size line of a chunk (RFC 9112 section 7.1).

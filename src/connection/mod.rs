@@ -10,6 +10,7 @@
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
 //! | `file_answer`, `app_answer`, `error_page` | the three kinds of answer |
+//! | `slow_reader` | an answer that waits in a file, so that no Python thread waits |
 //! | `record` | what the access log needs of a request |
 //! | `outbox` | sending, and waiting for a slow peer |
 //! | `lifecycle` | every rule on whether the connection goes on; pure |
@@ -29,6 +30,7 @@ mod pace;
 mod proxy_header;
 mod read_buffer;
 mod record;
+mod slow_reader;
 
 pub mod deadline;
 pub mod service;

@@ -50,14 +50,8 @@ impl Outbox {
         let mut room = Room::new(socket, watch, self.held_bytes());
         let total = self.bytes.len() + tail.len();
         while sent < total {
-            let head = self.bytes.get(sent..).unwrap_or_default();
-            let rest = tail.get(sent.saturating_sub(self.bytes.len())..).unwrap_or_default();
-            let result = match (head.is_empty(), rest.is_empty()) {
-                (false, true) => socket.send_now(&[IoSlice::new(head)], more),
-                (true, _) => socket.send_now(&[IoSlice::new(rest)], more),
-                _ => socket.send_now(&[IoSlice::new(head), IoSlice::new(rest)], more),
-            };
-            match result {
+            let (head, rest) = self.unsent(tail, sent);
+            match send_both(socket, head, rest, more) {
                 Ok(bytes) => {
                     sent += bytes;
                     room.moved(bytes as u64);
@@ -67,6 +61,42 @@ impl Outbox {
         }
         self.bytes.clear();
         Ok(())
+    }
+
+    /// Sends what the socket has room for of everything collected and of `tail`, without waiting.
+    /// Gives what it had no room for.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] when the peer is gone.
+    pub(super) fn flush_now(
+        &mut self,
+        socket: &Socket,
+        tail: &[u8],
+        more: More,
+    ) -> Result<Vec<u8>, Ended> {
+        let mut sent = 0;
+        let total = self.bytes.len() + tail.len();
+        while sent < total {
+            let (head, rest) = self.unsent(tail, sent);
+            match send_both(socket, head, rest, more) {
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if would_block(error.kind()) => break,
+                Err(_) => return Err(Ended::PeerGone),
+            }
+        }
+        let (head, rest) = self.unsent(tail, sent);
+        let unsent = [head, rest].concat();
+        self.bytes.clear();
+        Ok(unsent)
+    }
+
+    /// What is left of the collected bytes and of `tail` when so many were sent.
+    fn unsent<'b>(&'b self, tail: &'b [u8], sent: usize) -> (&'b [u8], &'b [u8]) {
+        let head = self.bytes.get(sent..).unwrap_or_default();
+        let rest = tail.get(sent.saturating_sub(self.bytes.len())..).unwrap_or_default();
+        (head, rest)
     }
 
     /// Sends this slice of a file from the page cache, in pieces between which the other
@@ -101,15 +131,13 @@ impl Outbox {
         }
         Ok(())
     }
+}
 
-    /// Waits until the socket has room. Other connections of the lane have their turn meanwhile,
-    /// also when there is room at once.
-    ///
-    /// # Errors
-    ///
-    /// As [`Outbox::flush`].
-    pub(super) async fn wait_for_room(&self, socket: &Socket, watch: &Watch) -> Result<(), Ended> {
-        Room::new(socket, watch, self.held_bytes()).wait().await
+fn send_both(socket: &Socket, head: &[u8], rest: &[u8], more: More) -> io::Result<usize> {
+    match (head.is_empty(), rest.is_empty()) {
+        (false, true) => socket.send_now(&[IoSlice::new(head)], more),
+        (true, _) => socket.send_now(&[IoSlice::new(rest)], more),
+        _ => socket.send_now(&[IoSlice::new(head), IoSlice::new(rest)], more),
     }
 }
 

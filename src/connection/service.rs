@@ -73,6 +73,8 @@ pub struct State {
     clients: Clients,
     closed: Notify,
     closing: Closing,
+    /// Bytes in the temporary files of answers.
+    answer_spools_bytes: Cell<u64>,
     noticed: [Cell<Option<Moment>>; Shortage::KINDS],
 }
 
@@ -85,6 +87,8 @@ pub enum Shortage {
     Places,
     /// Places for connections of one client.
     PlacesOfClient,
+    /// Room for temporary files.
+    Disk,
 }
 
 /// Whether the lane takes new requests.
@@ -173,6 +177,11 @@ impl Service {
         is_news
     }
 
+    /// Bytes that the lane's answers have in temporary files.
+    pub(super) const fn answer_spools_bytes(&self) -> &Cell<u64> {
+        &self.state.answer_spools_bytes
+    }
+
     /// Waits until a connection closes.
     pub async fn closed(&self) {
         self.state.closed.notified().await;
@@ -214,7 +223,7 @@ impl Service {
 }
 
 impl Shortage {
-    const KINDS: usize = Self::PlacesOfClient as usize + 1;
+    const KINDS: usize = Self::Disk as usize + 1;
 }
 
 impl Drop for Open {

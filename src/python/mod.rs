@@ -180,6 +180,12 @@ impl Reply {
         }
     }
 
+    /// Whether a Python thread makes the answer, and waits when nobody takes it.
+    #[must_use]
+    pub const fn holds_a_thread(&self) -> bool {
+        matches!(self.source, Source::Companion(_))
+    }
+
     /// Whether the application has been called. Until then dropping the reply takes the request
     /// back.
     #[must_use]

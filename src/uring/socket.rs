@@ -193,7 +193,7 @@ impl Socket {
     /// As [`Socket::send_now`], or errno of sendfile(2).
     pub fn sendfile_now(
         &self,
-        file: &OwnedFd,
+        file: impl AsFd,
         offset: &mut u64,
         bytes: usize,
     ) -> io::Result<usize> {

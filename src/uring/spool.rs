@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io;
 use std::io::Seek;
 use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 
 use crate::uring::Io;
 
@@ -40,14 +42,16 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// errno of write(2), such as ENOSPC.
+    /// errno of write(2), such as ENOSPC. The file is then as it was, but for bytes behind its end.
     pub async fn append(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
         let length = buffer.len() as u64;
         let (written, buffer) = match &self.writer {
             Writer::Ring(file) => file.write_all_at(buffer, self.bytes).await,
             Writer::Direct => (self.file.write_all(&buffer), buffer),
         };
-        self.bytes += length;
+        if written.is_ok() {
+            self.bytes += length;
+        }
         (written, buffer)
     }
 
@@ -65,5 +69,12 @@ impl Spool {
     pub fn into_file(mut self) -> io::Result<File> {
         self.file.rewind()?;
         Ok(self.file)
+    }
+}
+
+/// To be read at offsets, while it grows: [`Socket::sendfile_now`](crate::uring::socket::Socket).
+impl AsFd for Spool {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
