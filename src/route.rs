@@ -332,13 +332,14 @@ mod tests {
 
     #[test]
     fn the_slow_twin_agrees() {
+        let (pieces_max, step, found_min) = if cfg!(miri) { (3, 21, 20) } else { (6, 1, 10_000) };
         let prefixes = [("", 0), ("/a", 1), ("/a/b", 2), ("/ab", 3), ("/b/a", 4), ("/a/b/a", 5)];
         let patterns = ["a.b", "*.a.b", "b", "*.b", "*.b.a.b", "b.a.b"];
-        let hosts = texts(&["a", "b", ".", "B", ":1"], 5);
-        let paths: Vec<String> =
-            texts(&["a", "b", "/"], 6).into_iter().map(|text| format!("/{text}")).collect();
+        let hosts = texts(&["a", "b", ".", "B", ":1"], pieces_max.min(5));
+        let paths = texts(&["a", "b", "/"], pieces_max);
+        let paths: Vec<String> = paths.into_iter().map(|text| format!("/{text}")).collect();
         let mut found = 0;
-        for chosen in 0..1_usize << prefixes.len() {
+        for chosen in (0..1_usize << prefixes.len()).step_by(step) {
             let routes: Vec<(&str, usize)> = bits(chosen).map(|bit| prefixes[bit]).collect();
             let sites = [site(&[], &routes)];
             let router = Router::new(sites.to_vec());
@@ -348,7 +349,7 @@ mod tests {
                 assert_eq!(app(&router, "", path), expected, "{path:?} in {routes:?}");
             }
         }
-        for chosen in 0..1_usize << patterns.len() {
+        for chosen in (0..1_usize << patterns.len()).step_by(step) {
             let mut sites: Vec<Site> =
                 bits(chosen).map(|bit| site(&[patterns[bit]], &[("", bit)])).collect();
             sites.push(site(&[], &[("", 99)]));
@@ -359,7 +360,7 @@ mod tests {
                 assert_eq!(app(&router, host, "/"), expected, "{host:?} in {sites:?}");
             }
         }
-        assert!(found > 10_000, "the twin must have been asked something: {found}");
+        assert!(found > found_min, "the twin must have been asked something: {found}");
     }
 
     fn bits(chosen: usize) -> impl Iterator<Item = usize> {

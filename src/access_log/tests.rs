@@ -119,13 +119,14 @@ fn the_time_is_local_and_follows_the_second() {
 
 #[test]
 fn the_lines_of_all_lanes_reach_the_end_of_the_file() {
+    const LINES: usize = if cfg!(miri) { 50 } else { 1000 };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     fs::write(&path, "before\n").unwrap();
     let writer = Writer::start(&Target::File(path.clone())).unwrap();
     let mut lanes = [writer.lane(), writer.lane()];
     for lane in &mut lanes {
-        for _ in 0..1000 {
+        for _ in 0..LINES {
             lane.line(&entry());
         }
     }
@@ -133,7 +134,7 @@ fn the_lines_of_all_lanes_reach_the_end_of_the_file() {
     writer.stop();
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.starts_with("before\n127.0.0.1 - - ["));
-    assert_eq!(text.lines().count(), 2001);
+    assert_eq!(text.lines().count(), 1 + 2 * LINES);
     assert!(text.lines().skip(1).all(|line| line.ends_with("\"curl/8.5.0\"")));
 }
 
@@ -173,15 +174,16 @@ fn a_full_queue_drops_lines_counts_them_and_never_waits() {
 
 #[test]
 fn a_buffer_never_grows() {
+    const LINES: usize = if cfg!(miri) { 200 } else { 1000 };
     let (queue, messages) = bounded(1000);
     let mut lane = Lane::new(queue, TimeZone::UTC);
     let long = [1_u8; ACCESS_LOG_BUFFER_BYTES];
-    for index in 0..1000 {
+    for index in 0..LINES {
         let user_agent = Some(if index % 7 == 0 { &long[..] } else { &b"x"[..] });
         lane.line(&Entry { user_agent, ..entry() });
         assert_eq!(lane.buffer.capacity(), ACCESS_LOG_BUFFER_BYTES);
     }
-    assert!(messages.len() > 10);
+    assert!(messages.len() >= LINES / 100);
 }
 
 /// An output that takes nothing until it is told to.

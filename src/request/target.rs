@@ -441,10 +441,11 @@ mod tests {
 
     #[test]
     fn random_paths_agree_with_the_slow_twin() {
+        const ROUNDS: usize = if cfg!(miri) { 50 } else { 50_000 };
         let pieces = ["/", "/", ".", "..", "a", "b", "%2e", "%2F", "%41", "%", "%0", "%00", "c"];
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let (mut taken, mut refused) = (0, 0);
-        for _ in 0..50_000 {
+        for _ in 0..ROUNDS {
             let mut raw = String::from("/");
             for _ in 0..(state >> 60) {
                 state ^= state << 13;
@@ -460,7 +461,8 @@ mod tests {
             assert_eq!(fast, slow_path(&raw), "{raw}");
             *if fast.is_ok() { &mut taken } else { &mut refused } += 1;
         }
-        assert!(taken > 5_000 && refused > 5_000, "{taken} taken, {refused} refused");
+        let both_seen = taken > ROUNDS / 10 && refused > ROUNDS / 10;
+        assert!(both_seen, "{taken} taken, {refused} refused");
     }
 
     /// RFC 9112 section 3.2 as one asks for it aloud: which form is it, and which parts has it?
@@ -508,6 +510,7 @@ mod tests {
 
     #[test]
     fn random_targets_agree_with_the_slow_twin() {
+        const ROUNDS: usize = if cfg!(miri) { 300 } else { 120_000 };
         let starts = ["", "/", "/", "/", "*", "http://", "http://", "HTTPS://", "ftp://", "http:/"];
         let pieces = [
             "a", "b.c", "/", "/", "?", ":", "80", "[", "]", "[::1]", "..", "%2e", "/", "\\", "%5c",
@@ -521,7 +524,7 @@ mod tests {
             usize::try_from(state >> 33).unwrap() % below
         };
         let mut seen = std::collections::HashMap::new();
-        for _ in 0..120_000 {
+        for _ in 0..ROUNDS {
             let mut raw = starts[random(starts.len())].to_owned();
             for _ in 0..random(6) {
                 // The pieces that are mostly refused come seldom, so that most targets get through.
@@ -538,7 +541,7 @@ mod tests {
             let kind = fast.map(|(form, ..)| form);
             *seen.entry(format!("{kind:?}")).or_insert(0) += 1;
         }
-        assert!(seen.values().all(|count| *count > 100), "{seen:?}");
+        assert!(seen.values().all(|count| *count > ROUNDS / 1_200), "{seen:?}");
         assert_eq!(seen.len(), 10, "three forms and seven refusals: {seen:?}");
     }
 }

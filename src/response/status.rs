@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn every_code_has_a_phrase_fit_for_a_status_line() {
-        for code in 0..=u16::MAX {
+        let code_max = if cfg!(miri) { 600 } else { u16::MAX };
+        for code in 0..=code_max {
             let phrase = reason_phrase(code);
             assert!(!phrase.is_empty() && is_field_value(phrase.as_bytes()), "{code}");
         }

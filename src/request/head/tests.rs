@@ -296,6 +296,7 @@ fn the_bounds_are_reached_exactly() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "56 whole windows")]
 fn a_full_window_is_never_left_waiting() {
     let endless: [&[u8]; 7] = [
         b"\r\n",
@@ -364,6 +365,7 @@ fn random(state: &mut u64) -> usize {
 
 #[test]
 fn mutated_heads_agree_with_the_slow_twin() {
+    const ROUNDS: usize = if cfg!(miri) { 150 } else { 80_000 };
     let seeds: [&[u8]; 4] = [
         FULL,
         b"GET /yes?z HTTP/1.3\r\nHost: a.example\r\nX: y z \r\n\r\n",
@@ -373,7 +375,7 @@ fn mutated_heads_agree_with_the_slow_twin() {
     let strange = b"\r\n\r\n :\t\0\x7f\xe9aA/.%12H";
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let (mut complete, mut grammar) = (0, 0);
-    for round in 0..80_000 {
+    for round in 0..ROUNDS {
         let mut bytes = seeds[round % seeds.len()].to_vec();
         for _ in 0..1 + random(&mut state) % 2 {
             let at = random(&mut state) % bytes.len();
@@ -407,7 +409,8 @@ fn mutated_heads_agree_with_the_slow_twin() {
             Outcome::Refused(_) => {}
         }
     }
-    assert!(complete > 10_000 && grammar > 10_000, "{complete} complete, {grammar} refused");
+    let all_seen = complete > ROUNDS / 8 && grammar > ROUNDS / 8;
+    assert!(all_seen, "{complete} complete, {grammar} refused");
 }
 
 #[test]
