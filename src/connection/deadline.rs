@@ -352,6 +352,7 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uring::runtime::Runtime;
     use std::net::Shutdown;
     use std::net::TcpListener;
     use std::net::TcpStream;
@@ -445,6 +446,47 @@ mod tests {
             drop(watches);
             assert_eq!(deadlines.held_bytes(), 0);
         }
+    }
+
+    #[test]
+    fn they_end_a_few_at_a_time() {
+        Runtime::epoll().unwrap().block_on(async {
+            let deadlines = Deadlines::new();
+            let watches: Vec<Watch> = (0..3 * EXPIRE_BATCH_MAX + 1)
+                .map(|_| deadlines.watch(Ending::Ring(Weak::new())))
+                .collect();
+            for watch in &watches {
+                watch.wait(Waiting::Request, Duration::ZERO);
+            }
+            let passed = deadlines.passed(Moment::now());
+            assert_eq!(passed.len(), watches.len());
+            let ended = || watches.iter().filter(|watch| watch.has_passed(End::Receiving)).count();
+            let others = async {
+                let mut before = 0;
+                while ended() < watches.len() {
+                    assert!(ended() - before <= EXPIRE_BATCH_MAX, "others had no turn");
+                    before = ended();
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::join!(biased; expire_in_turns(&passed, Io::Epoll), others);
+        });
+    }
+
+    #[test]
+    fn whoever_has_come_further_is_not_ended() {
+        let deadlines = Deadlines::new();
+        let watches: Vec<Watch> =
+            (0..3).map(|_| deadlines.watch(Ending::Ring(Weak::new()))).collect();
+        for watch in &watches {
+            watch.wait(Waiting::Request, Duration::ZERO);
+        }
+        let passed = deadlines.passed(Moment::now());
+        let [waits, goes_on, _] = &watches[..] else { panic!("three of them") };
+        goes_on.wait(Waiting::Peer, Duration::from_secs(1));
+        waits.wait(Waiting::Request, Duration::ZERO);
+        passed.iter().for_each(Expiry::end);
+        assert!(!goes_on.has_passed(End::Both) && !goes_on.has_passed(End::Receiving));
     }
 
     /// A connection whose answer is being made, and its client.

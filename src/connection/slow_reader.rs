@@ -241,3 +241,29 @@ impl Drop for Backlog {
         all.set(all.get() - self.spool_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::uring::Io;
+    use crate::uring::runtime::Runtime;
+
+    #[test]
+    fn the_files_of_a_lane_have_a_bound_together() {
+        Runtime::epoll().unwrap().block_on(async {
+            let service = Service::bare(Io::Epoll);
+            let mut backlog = Backlog::new(&service, Vec::new());
+            assert!(!backlog.takes_more(), "there is no file yet");
+            backlog.open_file();
+            let all = service.answer_spools_bytes();
+            let room = STREAM_BYTES_MAX as u64;
+            all.set(ANSWER_SPOOLS_BYTES_MAX - room);
+            assert!(backlog.takes_more());
+            backlog.append(b"x".to_vec()).await;
+            assert_eq!(all.get(), ANSWER_SPOOLS_BYTES_MAX - room + 1);
+            assert!(!backlog.takes_more(), "others have the rest");
+            drop(backlog);
+            assert_eq!(all.get(), ANSWER_SPOOLS_BYTES_MAX - room, "its own is given back");
+        });
+    }
+}
