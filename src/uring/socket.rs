@@ -42,6 +42,7 @@ use crate::uring::operation::submit;
 /// The readiness that a wait is for: bits of poll(2).
 const POLL_IN: u32 = 0x001;
 const POLL_OUT: u32 = 0x004;
+const POLL_RDHUP: u32 = 0x2000;
 
 /// One connected client socket. Closed when dropped; an operation in flight holds it open.
 pub struct Socket {
@@ -162,17 +163,12 @@ impl Socket {
                     Ok(()) => {
                         let (result, storage) = ring_send(fd, bytes, sent).await;
                         bytes = storage;
-                        result
+                        self.unless_full(result).await
                     }
                 },
                 Inner::Epoll { .. } => {
                     let rest = IoSlice::new(bytes.get(sent..).unwrap_or_default());
-                    match self.send_now(&[rest], More::Nothing) {
-                        Err(error) if would_block(error.kind()) => {
-                            self.writable().await.map(|()| 0)
-                        }
-                        result => result,
-                    }
+                    self.unless_full(self.send_now(&[rest], More::Nothing)).await
                 }
             };
             match result {
@@ -182,6 +178,14 @@ impl Socket {
             }
         }
         (Ok(()), bytes)
+    }
+
+    /// The result of a send; where there was no room: nothing sent, when there is some.
+    async fn unless_full(&self, sent: io::Result<usize>) -> io::Result<usize> {
+        match sent {
+            Err(error) if would_block(error.kind()) => self.writable().await.map(|()| 0),
+            sent => sent,
+        }
     }
 
     /// Moves up to `bytes` of `file` from `*offset` into the socket without waiting for the peer
@@ -211,7 +215,12 @@ impl Socket {
     /// errno of the wait itself.
     pub async fn writable(&self) -> io::Result<()> {
         match &self.inner {
-            Inner::Ring { fd, .. } => ring_poll(fd, POLL_OUT).await,
+            Inner::Ring { fd, .. } => match ring_poll(fd, POLL_OUT).await? {
+                // io_uring also tells that the peer has ended its sending, at once and each time:
+                // whoever only reads slowly then would keep the lane turning.
+                POLL_RDHUP => room_in_epoll(fd).await,
+                _ => Ok(()),
+            },
             Inner::Epoll { fd } => {
                 // Readiness is edge-triggered: forget it first, as the send has just found no room,
                 // unless the kernel says at once that there is some.
@@ -352,7 +361,7 @@ impl Listener {
     /// errno of the wait itself.
     pub async fn readable(&self) -> io::Result<()> {
         match &self.inner {
-            ListenerInner::Ring(fd) => ring_poll(fd, POLL_IN).await,
+            ListenerInner::Ring(fd) => ring_poll(fd, POLL_IN).await.map(drop),
             ListenerInner::Epoll(fd) => fd.readable().await.map(|mut ready| ready.clear_ready()),
         }
     }
@@ -475,8 +484,9 @@ async fn ring_send(fd: &Rc<OwnedFd>, bytes: Vec<u8>, from: usize) -> (io::Result
     let keep = (Rc::clone(fd), bytes);
     let rest = keep.1.get(from..).unwrap_or_default();
     let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-    // MSG_WAITALL: the kernel itself goes on after a short send.
-    let flags = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+    // MSG_DONTWAIT: the kernel's own wait for room ends as often as its poll, see
+    // [`Socket::writable`], and goes on in a thread that it keeps for each such socket.
+    let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     let send = opcode::Send::new(types::Fd(keep.0.as_raw_fd()), rest.as_ptr(), length);
     let entry = send.flags(flags).build();
     // SAFETY: the bytes lie on the heap, owned by `keep` like the socket, and are only read; SEND
@@ -486,11 +496,25 @@ async fn ring_send(fd: &Rc<OwnedFd>, bytes: Vec<u8>, from: usize) -> (io::Result
     (result.map(|count| count as usize), bytes)
 }
 
-async fn ring_poll(fd: &Rc<OwnedFd>, events: u32) -> io::Result<()> {
+/// What of `events` is so, and the conditions that are told unasked: an error, a hang-up, the end
+/// of the peer's sending.
+async fn ring_poll(fd: &Rc<OwnedFd>, events: u32) -> io::Result<u32> {
     let keep = Rc::clone(fd);
     let entry = opcode::PollAdd::new(types::Fd(keep.as_raw_fd()), events).build();
     // SAFETY: the entry names no memory; `keep` holds the descriptor open; POLL_ADD without
     // multishot completes once. A multishot flag would undo it.
     let operation = unsafe { submit(entry, keep) };
-    operation.await.0.map(drop)
+    operation.await.0
 }
+
+/// Waits for room through the lane's epoll, which can leave the end of the peer's sending out.
+async fn room_in_epoll(fd: &Rc<OwnedFd>) -> io::Result<()> {
+    // SAFETY: the Rc holds the descriptor open for as long as epoll watches it, and always gives
+    // the same one. A type whose `as_raw_fd` changes would undo it.
+    let registered = unsafe { AsyncFd::register_with_interest(Rc::clone(fd), Interest::WRITABLE) };
+    let watched = registered.map_err(io::Error::from)?;
+    watched.ready(Interest::WRITABLE).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests;
