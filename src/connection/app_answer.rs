@@ -161,6 +161,9 @@ async fn send(
     let field = lifecycle::connection_field(&exchange);
     let out = &mut connection.outbox.bytes;
     connection.service.with_date(|date| head.encode(out, date, plan.delimitation, field));
+    if plan.delimitation == Delimitation::Close {
+        connection.watch.cut_by_reset();
+    }
     let mut body_bytes = 0;
     let sent = if plan.body == Body::Omitted {
         // The application sees that its answer is not wanted: close() is called at its next piece.
@@ -193,6 +196,9 @@ async fn send_pieces(
             let unsent = push_now(connection, piece, delimitation)?;
             *body_bytes += piece.len() as u64;
             if !unsent.is_empty() {
+                // It is in there, and a slow reader must not hold it as well.
+                connection.service.keep_buffer(std::mem::take(piece));
+                connection.outbox.beside_bytes = 0;
                 end = slow_reader::relay(connection, &mut reply, unsent, frame, body_bytes).await?;
             }
         } else {

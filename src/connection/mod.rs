@@ -10,7 +10,7 @@
 //! | `decide` | one parsed request to what has to be done |
 //! | `body` | reading a request's body, or throwing it away |
 //! | `file_answer`, `app_answer`, `error_page` | the three kinds of answer |
-//! | `slow_reader` | an answer that waits in a file, so that no Python thread waits |
+//! | `slow_reader`, `backlog` | an answer that waits in a file, so that no Python thread waits |
 //! | `record` | what the access log needs of a request |
 //! | `outbox` | sending, and waiting for a slow peer |
 //! | `lifecycle` | every rule on whether the connection goes on; pure |
@@ -18,6 +18,7 @@
 //! | `pace` | how slow a peer may be; pure |
 
 mod app_answer;
+mod backlog;
 mod body;
 mod clients;
 mod closing;

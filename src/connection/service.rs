@@ -75,6 +75,7 @@ pub struct State {
     closing: Closing,
     /// Bytes in the temporary files of answers.
     answer_spools_bytes: Cell<u64>,
+    answer_spools_shrink: Notify,
     noticed: [Cell<Option<Moment>>; Shortage::KINDS],
 }
 
@@ -180,6 +181,20 @@ impl Service {
     /// Bytes that the lane's answers have in temporary files.
     pub(super) const fn answer_spools_bytes(&self) -> &Cell<u64> {
         &self.state.answer_spools_bytes
+    }
+
+    /// So many bytes of them are given back.
+    pub(super) fn spools_shrank(&self, bytes: u64) {
+        let all = self.answer_spools_bytes();
+        all.set(all.get() - bytes);
+        if bytes > 0 {
+            self.state.answer_spools_shrink.notify_waiters();
+        }
+    }
+
+    /// Waits until some of them are given back.
+    pub(super) async fn spools_shrink(&self) {
+        self.state.answer_spools_shrink.notified().await;
     }
 
     /// Waits until a connection closes.

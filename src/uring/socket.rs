@@ -253,8 +253,7 @@ impl Socket {
 
     /// Makes the coming close a reset, so that the peer cannot take what it got for the whole.
     pub fn reset_on_close(&self) {
-        // ENOTCONN and the like mean that the peer is gone already.
-        let _ = rustix::net::sockopt::set_socket_linger(self.fd(), Some(Duration::ZERO));
+        reset_on_close(self.fd());
     }
 
     /// Whether the kernel holds bytes of the peer that were not received: closing would then reset
@@ -299,6 +298,11 @@ impl Ending {
     /// As [`Socket::end`]; nothing when the connection is gone.
     pub fn end(&self, end: End) {
         let _ = self.with(|fd| shut_down(fd, end));
+    }
+
+    /// As [`Socket::reset_on_close`]; nothing when the connection is gone.
+    pub fn reset_on_close(&self) {
+        let _ = self.with(reset_on_close);
     }
 
     /// What the peer does, or how it went. Ending our receiving looks like its end of sending.
@@ -456,6 +460,11 @@ fn shut_down(fd: BorrowedFd<'_>, end: End) {
     };
     // ENOTCONN: the peer has reset the connection, which ends every wait as well.
     let _ = rustix::net::shutdown(fd, how);
+}
+
+fn reset_on_close(fd: BorrowedFd<'_>) {
+    // ENOTCONN and the like mean that the peer is gone already.
+    let _ = rustix::net::sockopt::set_socket_linger(fd, Some(Duration::ZERO));
 }
 
 /// Receives at most `bytes_max` bytes into the free capacity of `buffer` without waiting.

@@ -8,6 +8,8 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::BorrowedFd;
 
+use rustix::fs::FallocateFlags;
+
 use crate::uring::Io;
 
 /// An unlinked temporary file while it is written.
@@ -59,6 +61,27 @@ impl Spool {
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Gives the room of these bytes back: they read as zeros from here on.
+    ///
+    /// # Errors
+    ///
+    /// errno of fallocate(2): EOPNOTSUPP where the file system has no holes.
+    pub fn free(&self, from: u64, bytes: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&self.file, flags, from, bytes).map_err(io::Error::from)
+    }
+
+    /// Cuts the file to so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// errno of ftruncate(2).
+    pub fn truncate(&mut self, bytes: u64) -> io::Result<()> {
+        self.file.set_len(bytes)?;
+        self.bytes = bytes;
+        Ok(())
     }
 
     /// The file, to be read from its first byte.

@@ -63,9 +63,13 @@ impl Marks {
 
     /// A lane with one Python thread.
     fn serve(&self, io: &str, temporary: &str) -> Server {
+        self.serve_with(io, temporary, &[])
+    }
+
+    fn serve_with(&self, io: &str, temporary: &str, further: &[&str]) -> Server {
         let chdir = self.folder.path().to_str().unwrap();
-        let arguments = ["--workers", "1", "--threads", "1", "--io", io, "--chdir", chdir];
-        Server::start_with(&[&arguments[..], &["slow:app"]].concat(), |command| {
+        let fixed = ["--workers", "1", "--threads", "1", "--io", io, "--chdir", chdir];
+        Server::start_with(&[&fixed[..], further, &["slow:app"]].concat(), |command| {
             command.env("CORELANE_TEST_MARKS", self.path()).env("TMPDIR", temporary)
         })
     }
@@ -177,5 +181,45 @@ fn without_temporary_files_threads_wait_and_answers_are_whole() {
         server.wait_for_log("no temporary file for answers to slow clients");
         assert!(slow.response().body == expected(40), "{io}");
         assert_eq!(server.get("/hello").text(), "hello");
+    }
+}
+
+/// An answer whose end only the connection's end marks must not look whole.
+#[test]
+fn an_answer_that_is_cut_at_the_end_of_the_server_is_cut_visibly() {
+    for io in ["uring", "epoll"] {
+        let marks = Marks::new();
+        let mut server = marks.serve_with(io, "/tmp", &["--graceful-timeout", "0"]);
+        let slow = ask(&server, "/40", "HTTP/1.0");
+        slow.stream().peek(&mut [0]).unwrap();
+        marks.wait_for(|marks| marks.ends_with('!'));
+        server.signal(rustix::process::Signal::TERM);
+        assert!(server.wait().success());
+        let ended = std::io::copy(&mut slow.stream(), &mut std::io::sink());
+        let ended = ended.map_err(|error| error.kind());
+        assert_eq!(ended, Err(std::io::ErrorKind::ConnectionReset), "{io}");
+    }
+}
+
+/// With a client that has ended its sending the lane has nothing to do until it reads on.
+#[test]
+fn a_slow_reader_that_sends_no_more_costs_no_time() {
+    let site = Site::new(&[("large.bin", &expected(40))]);
+    for io in ["uring", "epoll"] {
+        let marks = Marks::new();
+        let server = marks.serve_with(io, "/tmp", &["--static", &site.at("/files")]);
+        for target in ["/40", "/files/large.bin"] {
+            let mut slow = ask(&server, target, "HTTP/1.1");
+            slow.stream().peek(&mut [0]).unwrap();
+            if target == "/40" {
+                marks.wait_for(|marks| marks.ends_with('!'));
+            }
+            slow.end_sending();
+            let before = server.cpu_time();
+            std::thread::sleep(Duration::from_secs(1)); // nothing is waited for
+            let used = server.cpu_time() - before;
+            assert!(used < Duration::from_millis(500), "{io} {target}: {used:?} in a second");
+            assert!(slow.response().body == expected(40), "{io} {target}");
+        }
     }
 }
