@@ -277,7 +277,10 @@ impl Course<'_> {
         let (command, commands) = mpsc::channel();
         let (pausing, paused) = mpsc::channel();
         thread::scope(|scope| {
-            let good = scope.spawn(move || good::run(address, rights, phases, &commands, &pausing));
+            let good = scope.spawn(move || {
+                process::come_first();
+                good::run(address, rights, phases, &commands, &pausing)
+            });
             let wires = Wires { command, paused };
             let gone = self.go(server, &wires);
             if gone.is_ok() {

@@ -2,6 +2,8 @@
 //!
 //! It owns the child process and its log, of which only what matters is kept.
 
+#![expect(unsafe_code, reason = "sched_setscheduler(2) has no safe wrapper")]
+
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Read;
@@ -236,6 +238,15 @@ pub fn pin(cpu: usize) -> Result<(), String> {
     let mut set = CpuSet::new();
     set.set(cpu);
     rustix::thread::sched_setaffinity(None, &set).map_err(|error| format!("CPU {cpu}: {error}"))
+}
+
+/// Puts the calling thread before all others of this CPU, where that is permitted: a question that
+/// is due is asked, whatever the attackers do.
+pub fn come_first() {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: `parameters` lives for the call, which only reads it; 0 names the calling thread. A
+    // reference to something else than a sched_param would undo it.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
 }
 
 /// Lets the other threads of this CPU go first. Only a wish.
