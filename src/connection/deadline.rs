@@ -339,6 +339,11 @@ impl Watch {
         self.clockwork.cut.set(Cut::Reset);
     }
 
+    /// All of that has been handed to the kernel, which sends it also when the lane is cut.
+    pub fn cut_by_end(&self) {
+        self.clockwork.cut.set(Cut::End);
+    }
+
     /// Waits until the sweep sees that the peer has left, wholly or perhaps only with its sending;
     /// that is told again by each sweep. Never ends while the peer is there.
     pub async fn peer_leaves(&self) -> Presence {

@@ -367,6 +367,7 @@ impl Connection {
             }
             Next::Close => {
                 self.flush().await?;
+                self.watch.cut_by_end();
                 let all_read = self.input.unused().is_empty() && !self.socket.has_unread();
                 if unread == Unread::Nothing && all_read {
                     return Err(Ended::Closed);
