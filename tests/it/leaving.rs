@@ -1,6 +1,5 @@
 //! Clients that leave while their answer is made, in each way that TCP has.
 
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use corelane::limits::PYTHON_QUEUE_MAX;
 use socket2::SockRef;
 
 use crate::support::Client;
-use crate::support::PATIENCE;
+use crate::support::Marks;
 use crate::support::Server;
 use crate::support::Site;
 
@@ -49,42 +48,12 @@ def app(environ, start_response):
     return [b"answered"]
 "#;
 
-struct Marks {
-    folder: Site,
+fn serve(marks: &Marks, threads: &str, io: &str, further: &[&str]) -> Server {
+    marks.serve(&[&["--threads", threads, "--io", io], further].concat(), "/tmp")
 }
 
-impl Marks {
-    fn new() -> Self {
-        Self { folder: Site::new(&[("leaving.py", APP.as_bytes())]) }
-    }
-
-    fn serve(&self, threads: &str, io: &str) -> Server {
-        self.serve_with(threads, io, &[])
-    }
-
-    fn serve_with(&self, threads: &str, io: &str, further: &[&str]) -> Server {
-        let chdir = self.folder.path().to_str().unwrap();
-        let fixed = ["--workers", "1", "--threads", threads, "--io", io, "--chdir", chdir];
-        Server::start_with(&[&fixed[..], further, &["leaving:app"]].concat(), |command| {
-            command.env("CORELANE_TEST_MARKS", self.path())
-        })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("marks")
-    }
-
-    fn text(&self) -> String {
-        std::fs::read_to_string(self.path()).unwrap_or_default()
-    }
-
-    fn wait_for(&self, line: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.text().lines().any(|other| other == line) {
-            assert!(Instant::now() < deadline, "no {line:?} in {:?}", self.text());
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
+fn wait_for(marks: &Marks, line: &str) {
+    marks.wait_for(|marks| marks.lines().any(|other| other == line));
 }
 
 /// Closes with a reset.
@@ -102,10 +71,10 @@ fn ask(server: &Server, path: &str) -> Client {
 #[test]
 fn a_request_that_waits_is_not_executed_when_its_client_has_left() {
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let server = marks.serve("1", io);
+        let marks = Marks::new(APP);
+        let server = serve(&marks, "1", io, &[]);
         let mut slow = ask(&server, "/slow");
-        marks.wait_for("began /slow");
+        wait_for(&marks, "began /slow");
         drop(ask(&server, "/left/closed"));
         reset(ask(&server, "/left/reset"));
         let mut half = ask(&server, "/left/half");
@@ -121,8 +90,8 @@ fn a_request_that_waits_is_not_executed_when_its_client_has_left() {
 #[test]
 fn a_streamed_answer_stops_when_its_client_has_left() {
     for (threads, io) in [("0", "uring"), ("2", "uring"), ("2", "epoll")] {
-        let marks = Marks::new();
-        let server = marks.serve(threads, io);
+        let marks = Marks::new(APP);
+        let server = serve(&marks, threads, io, &[]);
         for path in ["/silent/reset", "/stream/reset", "/stream/closed"] {
             let mut client = ask(&server, path);
             client.take_until(b"begun");
@@ -131,7 +100,7 @@ fn a_streamed_answer_stops_when_its_client_has_left() {
             } else {
                 drop(client);
             }
-            marks.wait_for(&format!("closed {path}"));
+            wait_for(&marks, &format!("closed {path}"));
         }
         assert_eq!(server.get("/others").text(), "answered");
     }
@@ -140,8 +109,8 @@ fn a_streamed_answer_stops_when_its_client_has_left() {
 #[test]
 fn a_client_that_has_only_ended_its_sending_gets_its_answer() {
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let server = marks.serve("1", io);
+        let marks = Marks::new(APP);
+        let server = serve(&marks, "1", io, &[]);
         let mut half = server.connect();
         // Two at once: the second one does not wait for a thread, only for the first.
         half.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /next HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -155,10 +124,10 @@ fn a_client_that_has_only_ended_its_sending_gets_its_answer() {
 
 #[test]
 fn those_who_have_left_take_no_places_in_the_queue() {
-    let marks = Marks::new();
-    let server = marks.serve("1", "uring");
+    let marks = Marks::new(APP);
+    let server = serve(&marks, "1", "uring", &[]);
     let slower = ask(&server, "/slower");
-    marks.wait_for("began /slower");
+    wait_for(&marks, "began /slower");
     let waiting: Vec<Client> = (0..PYTHON_QUEUE_MAX + 50).map(|_| ask(&server, "/left")).collect();
     assert_eq!(ask(&server, "/refused").response().status, 503);
     waiting.into_iter().for_each(reset);
@@ -182,11 +151,11 @@ fn those_who_have_left_take_no_places_in_the_queue() {
 fn those_who_have_left_are_in_the_access_log() {
     let site = Site::new(&[("large.bin", &vec![b'x'; 50_000_000])]);
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let log = marks.folder.path().join("access.log");
+        let marks = Marks::new(APP);
+        let log = marks.path("access.log");
         let files = site.at("/files");
         let further = ["--access-logfile", log.to_str().unwrap(), "--static", &files];
-        let mut server = marks.serve_with("1", io, &further);
+        let mut server = serve(&marks, "1", io, &further);
 
         let mut upload = server.connect();
         upload.send("POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\npart");
@@ -197,9 +166,9 @@ fn those_who_have_left_are_in_the_access_log() {
         let mut streamed = ask(&server, "/stream/reset");
         streamed.take_until(b"begun");
         reset(streamed);
-        marks.wait_for("closed /stream/reset");
+        wait_for(&marks, "closed /stream/reset");
         let mut slow = ask(&server, "/slow");
-        marks.wait_for("began /slow");
+        wait_for(&marks, "began /slow");
         reset(ask(&server, "/waits"));
         assert_eq!(slow.response().text(), "answered");
 

@@ -1,7 +1,6 @@
 //! Clients that read more slowly than an application makes its answer: its thread does not wait for
 //! them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -9,6 +8,7 @@ use corelane::limits::ANSWER_SPOOL_BYTES_MAX;
 use socket2::SockRef;
 
 use crate::support::Client;
+use crate::support::Marks;
 use crate::support::PATIENCE;
 use crate::support::Server;
 use crate::support::Site;
@@ -52,43 +52,9 @@ def app(environ, start_response):
     return Pieces(count)
 "#;
 
-struct Marks {
-    folder: Site,
-}
-
-impl Marks {
-    fn new() -> Self {
-        Self { folder: Site::new(&[("slow.py", APP.as_bytes())]) }
-    }
-
-    /// A lane with one Python thread.
-    fn serve(&self, io: &str, temporary: &str) -> Server {
-        self.serve_with(io, temporary, &[])
-    }
-
-    fn serve_with(&self, io: &str, temporary: &str, further: &[&str]) -> Server {
-        let chdir = self.folder.path().to_str().unwrap();
-        let fixed = ["--workers", "1", "--threads", "1", "--io", io, "--chdir", chdir];
-        Server::start_with(&[&fixed[..], further, &["slow:app"]].concat(), |command| {
-            command.env("CORELANE_TEST_MARKS", self.path()).env("TMPDIR", temporary)
-        })
-    }
-
-    fn path(&self) -> PathBuf {
-        self.folder.path().join("marks")
-    }
-
-    fn wait_for(&self, is_enough: impl Fn(&str) -> bool) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = std::fs::read_to_string(self.path()).unwrap_or_default();
-            if is_enough(&text) {
-                return text;
-            }
-            assert!(Instant::now() < deadline, "the marks are {text:?}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
+/// A lane with one Python thread.
+fn serve(marks: &Marks, io: &str, temporary: &str, further: &[&str]) -> Server {
+    marks.serve(&[&["--threads", "1", "--io", io], further].concat(), temporary)
 }
 
 fn ask(server: &Server, target: &str, version: &str) -> Client {
@@ -107,8 +73,8 @@ fn an_answer_goes_on_without_its_reader() {
         for (target, version) in
             [("/40", "HTTP/1.1"), ("/40?length", "HTTP/1.1"), ("/40", "HTTP/1.0")]
         {
-            let marks = Marks::new();
-            let server = marks.serve(io, "/tmp");
+            let marks = Marks::new(APP);
+            let server = serve(&marks, io, "/tmp", &[]);
             let mut slow = ask(&server, target, version);
             slow.stream().peek(&mut [0]).unwrap();
             // The only thread has made all of it, and is free.
@@ -128,8 +94,8 @@ fn an_answer_goes_on_without_its_reader() {
 #[test]
 fn a_reader_that_leaves_frees_the_file() {
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let server = marks.serve(io, "/tmp");
+        let marks = Marks::new(APP);
+        let server = serve(&marks, io, "/tmp", &[]);
         assert_eq!(server.get("/hello").text(), "hello");
         let before = descriptors(&server);
         let slow = ask(&server, "/40", "HTTP/1.1");
@@ -155,8 +121,8 @@ fn descriptors(server: &Server) -> usize {
 fn an_answer_over_the_bound_waits_for_its_reader() {
     let pieces_max = usize::try_from(ANSWER_SPOOL_BYTES_MAX).unwrap() / MIB;
     let pieces = pieces_max + 40;
-    let marks = Marks::new();
-    let server = marks.serve("auto", "/tmp");
+    let marks = Marks::new(APP);
+    let server = serve(&marks, "auto", "/tmp", &[]);
     let mut slow = ask(&server, &format!("/{pieces}"), "HTTP/1.1");
     slow.stream().peek(&mut [0]).unwrap();
     marks.wait_for(|marks| marks.len() >= pieces_max);
@@ -174,8 +140,8 @@ fn an_answer_over_the_bound_waits_for_its_reader() {
 #[test]
 fn without_temporary_files_threads_wait_and_answers_are_whole() {
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let server = marks.serve(io, "/nonexistent");
+        let marks = Marks::new(APP);
+        let server = serve(&marks, io, "/nonexistent", &[]);
         let mut slow = ask(&server, "/40", "HTTP/1.1");
         slow.stream().peek(&mut [0]).unwrap();
         server.wait_for_log("no temporary file for answers to slow clients");
@@ -188,8 +154,8 @@ fn without_temporary_files_threads_wait_and_answers_are_whole() {
 #[test]
 fn an_answer_that_is_cut_at_the_end_of_the_server_is_cut_visibly() {
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let mut server = marks.serve_with(io, "/tmp", &["--graceful-timeout", "0"]);
+        let marks = Marks::new(APP);
+        let mut server = serve(&marks, io, "/tmp", &["--graceful-timeout", "0"]);
         let slow = ask(&server, "/40", "HTTP/1.0");
         slow.stream().peek(&mut [0]).unwrap();
         marks.wait_for(|marks| marks.ends_with('!'));
@@ -206,8 +172,8 @@ fn an_answer_that_is_cut_at_the_end_of_the_server_is_cut_visibly() {
 fn a_slow_reader_that_sends_no_more_costs_no_time() {
     let site = Site::new(&[("large.bin", &expected(40))]);
     for io in ["uring", "epoll"] {
-        let marks = Marks::new();
-        let server = marks.serve_with(io, "/tmp", &["--static", &site.at("/files")]);
+        let marks = Marks::new(APP);
+        let server = serve(&marks, io, "/tmp", &["--static", &site.at("/files")]);
         for target in ["/40", "/files/large.bin"] {
             let mut slow = ask(&server, target, "HTTP/1.1");
             slow.stream().peek(&mut [0]).unwrap();

@@ -413,3 +413,46 @@ pub fn pattern(bytes: usize) -> Vec<u8> {
     };
     (0..bytes).map(|_| next()).collect()
 }
+
+/// An application in one file that marks what it does: in the file that CORELANE_TEST_MARKS names.
+pub struct Marks {
+    folder: Site,
+}
+
+impl Marks {
+    /// `app` is the source of a module with an `app`.
+    pub fn new(app: &str) -> Self {
+        Self { folder: Site::new(&[("marking.py", app.as_bytes())]) }
+    }
+
+    /// A server with one lane for it.
+    pub fn serve(&self, arguments: &[&str], temporary: &str) -> Server {
+        let chdir = self.folder.path().to_str().unwrap();
+        let fixed = ["--workers", "1", "--chdir", chdir];
+        Server::start_with(&[&fixed[..], arguments, &["marking:app"]].concat(), |command| {
+            command.env("CORELANE_TEST_MARKS", self.path("marks")).env("TMPDIR", temporary)
+        })
+    }
+
+    /// A file beside the application.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn text(&self) -> String {
+        std::fs::read_to_string(self.path("marks")).unwrap_or_default()
+    }
+
+    /// Waits until the marks are such, and gives them.
+    pub fn wait_for(&self, is_enough: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.text();
+            if is_enough(&text) {
+                return text;
+            }
+            assert!(Instant::now() < deadline, "the marks are {text:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
