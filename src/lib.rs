@@ -21,6 +21,7 @@ pub mod python;
 pub mod request;
 pub mod response;
 pub mod route;
+pub mod rules;
 pub mod server;
 pub mod static_files;
 pub mod uring;

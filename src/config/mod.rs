@@ -28,7 +28,6 @@ pub use settings::AccessLog;
 pub use settings::App;
 pub use settings::Bind;
 pub use settings::BindAddress;
-pub use settings::Files;
 pub use settings::Io;
 pub use settings::Lanes;
 pub use settings::LogLevel;

@@ -22,6 +22,8 @@ use crate::limits::CONNECTIONS_PER_CLIENT_MAX_DEFAULT;
 use crate::limits::GRACEFUL_TIME_MAX_DEFAULT;
 use crate::limits::IDLE_TIME_MAX_DEFAULT;
 use crate::route::Site;
+use crate::rules::Policy;
+use crate::static_files;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,10 +47,12 @@ pub struct Settings {
     pub lanes: Lanes,
     /// The applications that some route leads to, in the order of their first route.
     pub apps: Vec<App>,
-    /// The folders that some route leads to.
-    pub files: Vec<Files>,
+    /// The folders that some route leads to. They exist.
+    pub files: Vec<static_files::Options>,
     /// Hosts and routes: at least one route. Their numbers are indexes into `apps` and `files`.
     pub sites: Vec<Site>,
+    /// What each of `sites` says besides its routes, by the same index.
+    pub policies: Vec<Policy>,
     /// Bytes of one request body. Over it: 413.
     pub body_bytes_max: u64,
     /// Open connections of one client in one lane. None: no limit.
@@ -138,15 +142,6 @@ pub struct App {
     pub venv: Option<PathBuf>,
     /// The most Python threads of one lane. 0: calls happen on the I/O thread.
     pub threads: usize,
-}
-
-/// One folder of files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// Absolute, exists.
-    pub root: PathBuf,
-    /// The value of Cache-Control: printable ASCII.
-    pub cache_control: Option<String>,
 }
 
 /// Where the access log goes.
@@ -241,6 +236,7 @@ impl Settings {
             apps: served.apps,
             files: served.files,
             sites: served.sites,
+            policies: served.policies,
             body_bytes_max: options.body_bytes_max.map_or(BODY_BYTES_MAX_DEFAULT, |w| w.value),
             connections_per_client_max: options
                 .connections_per_client_max

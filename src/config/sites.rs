@@ -7,7 +7,6 @@ use crate::config::environment::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::settings::App;
-use crate::config::settings::Files;
 use crate::config::settings::Warning;
 use crate::config::suggestion;
 use crate::config::venv;
@@ -22,6 +21,8 @@ use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Site;
 use crate::route::Slash;
+use crate::rules::Policy;
+use crate::static_files::Options;
 use std::path;
 use std::path::Path;
 use std::path::PathBuf;
@@ -30,8 +31,9 @@ use std::path::PathBuf;
 #[derive(Debug, Default)]
 pub(super) struct Served {
     pub(super) apps: Vec<App>,
-    pub(super) files: Vec<Files>,
+    pub(super) files: Vec<Options>,
     pub(super) sites: Vec<Site>,
+    pub(super) policies: Vec<Policy>,
     pub(super) warnings: Vec<Warning>,
 }
 
@@ -73,6 +75,7 @@ pub(super) fn build(
         }
         let routes = builder.routes(site.routes)?;
         builder.served.sites.push(Site { hosts: names, routes });
+        builder.served.policies.push(Policy::default());
     }
     let Served { apps: started, warnings, .. } = &mut builder.served;
     for app in apps.iter().filter(|app| !started.iter().any(|s| s.name == app.name.value)) {
@@ -120,7 +123,7 @@ impl Builder<'_> {
         let cache_control = cache_control.map(|text| text.parse(|text| field_value(text)));
         let cache_control = cache_control.transpose()?.map(|text| text.value);
         let fallback = fallback.map(|name| self.app(&name)).transpose()?;
-        self.served.files.push(Files { root, cache_control });
+        self.served.files.push(Options { cache_control, ..Options::plain(root) });
         Ok(Destination::Files { files: self.served.files.len() - 1, fallback })
     }
 
@@ -363,9 +366,9 @@ app = "shop"
             ..app("shop", "shop:app", root.join("lib"))
         };
         assert_eq!(served.apps, [shop, app("blog", "blog", root.to_owned())]);
-        let files = |name, cache_control: Option<&str>| Files {
-            root: root.join(name),
+        let files = |name, cache_control: Option<&str>| Options {
             cache_control: cache_control.map(str::to_owned),
+            ..Options::plain(root.join(name))
         };
         assert_eq!(served.files, [files("static", Some("max-age=1")), files("public", None)]);
         let route = |prefix: &str, slash, destination| Route {

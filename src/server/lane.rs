@@ -91,7 +91,7 @@ impl Lane {
         }
         let mut files = Vec::with_capacity(plan.settings.files.len());
         for folder in &plan.settings.files {
-            let opened = Files::open(&folder.root, folder.cache_control.clone());
+            let opened = Files::open(folder);
             files.push(opened.map_err(|error| StartupError::folder(&folder.root, error))?);
         }
         let mut apps = Vec::with_capacity(plan.settings.apps.len());

@@ -7,6 +7,7 @@
 mod cache;
 mod entry;
 mod media_type;
+mod options;
 mod precondition;
 mod range;
 mod reply;
@@ -15,7 +16,6 @@ mod resolve;
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::rc::Rc;
 
 use rustix::fs::Mode;
@@ -28,6 +28,15 @@ pub use entry::Content;
 pub use entry::Entry;
 pub use entry::File;
 pub use entry::Kind;
+pub use options::CleanUrls;
+pub use options::Compression;
+pub use options::Hidden;
+pub use options::Listing;
+pub use options::Options;
+pub use options::Sidecars;
+pub use options::Sniffing;
+pub use options::Symlinks;
+pub use options::TrailingSlash;
 pub use reply::Reply;
 pub use reply::answer;
 
@@ -51,10 +60,10 @@ impl Files {
     /// # Errors
     ///
     /// errno of open(2).
-    pub fn open(root: &Path, cache_control: Option<String>) -> io::Result<Self> {
+    pub fn open(options: &Options) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(Self { root: Rc::new(root), cache_control })
+        let root = rustix::fs::open(&options.root, flags, Mode::empty())?;
+        Ok(Self { root: Rc::new(root), cache_control: options.cache_control.clone() })
     }
 }
 

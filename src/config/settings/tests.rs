@@ -59,6 +59,7 @@ fn an_application_alone_has_the_defaults() {
             hosts: Vec::new(),
             routes: vec![route("", Slash::Optional, Destination::App(0))],
         }],
+        policies: vec![crate::rules::Policy::default()],
         body_bytes_max: BODY_BYTES_MAX_DEFAULT,
         connections_per_client_max: Some(CONNECTIONS_PER_CLIENT_MAX_DEFAULT),
         idle_time_max: IDLE_TIME_MAX_DEFAULT,
