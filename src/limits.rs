@@ -151,6 +151,13 @@ pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
+/// Steps to the form of a file that a client takes: its sidecars are looked for, one of them is
+/// loaded again, the file is compressed. Over it the file is sent as it is: another one takes the
+/// cache's room faster than this one can use it.
+pub const FORM_STEPS_MAX: usize = 6;
+/// Names of a folder that its listing shows. Those beyond it are not looked at, and the page says
+/// so. 10,000 take some 30 ms of the workshop, and 1.5 MB.
+pub const LISTING_ENTRIES_MAX: usize = 10_000;
 /// Tries to open a path while its folders are being renamed (openat2(2): EAGAIN).
 pub const OPEN_TRIES_MAX: usize = 4;
 

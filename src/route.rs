@@ -97,21 +97,22 @@ impl Router {
         router
     }
 
-    /// The route that owns `path` on `host`, or None: an unknown host without a site for every
-    /// host, or a path that no route of the site owns.
-    ///
-    /// `host` is the value of the Host field or the authority of an absolute-form target: a port,
-    /// a trailing dot and the case of letters do not count (RFC 9110 section 4.2.3). `path` is
-    /// decoded, with its dot segments resolved. The site is chosen first: by the whole name, else
-    /// by the longest wildcard, else the one without hosts; then the longest prefix in it. A site
-    /// is never left for another one because it has no route for the path.
+    /// The route of a site that owns `path`, which is decoded, with its dot segments resolved: the
+    /// one with the longest prefix. None where no route does: a site is never left for another one
+    /// then. `site` is what [`Router::site`] gives.
     #[must_use]
-    pub fn find(&self, host: &[u8], path: &[u8]) -> Option<&Route> {
-        let routes = self.sites.get(self.site_of(host)?)?;
+    pub fn route(&self, site: usize, path: &[u8]) -> Option<&Route> {
+        let routes = self.sites.get(site)?;
         routes.iter().find(|route| owns(route.prefix.as_bytes(), path))
     }
 
-    fn site_of(&self, host: &[u8]) -> Option<usize> {
+    /// The number of the site for `host`: by the whole name, else by the longest wildcard, else the
+    /// one without hosts; None where none of them is.
+    ///
+    /// `host` is the value of the Host field or the authority of an absolute-form target: a port,
+    /// a trailing dot and the case of letters do not count (RFC 9110 section 4.2.3).
+    #[must_use]
+    pub fn site(&self, host: &[u8]) -> Option<usize> {
         if self.exact.is_empty() && self.wildcard.is_empty() {
             return self.every; // the common case: one site for every host
         }
@@ -194,7 +195,8 @@ mod tests {
     }
 
     fn app(router: &Router, host: &str, path: &str) -> Option<usize> {
-        match router.find(host.as_bytes(), path.as_bytes())?.destination {
+        let site = router.site(host.as_bytes())?;
+        match router.route(site, path.as_bytes())?.destination {
             Destination::App(app) => Some(app),
             Destination::Files { .. } => panic!("no test here has files"),
         }

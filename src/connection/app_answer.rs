@@ -71,6 +71,7 @@ async fn relay(
 ) -> Result<Settlement, Ended> {
     let request = WsgiRequest {
         head: std::mem::take(&mut call.head),
+        path: call.path.take(),
         script_name_bytes: call.script_name_bytes,
         peer: connection.peer.clone(),
         local: connection.local,
@@ -78,14 +79,14 @@ async fn relay(
     };
     let service = std::rc::Rc::clone(&connection.service);
     let Some(gateway) = service.apps.get(call.app) else {
-        return Ok(fail(connection, &call, Head::new(500)));
+        return fail(connection, &call, Head::new(500)).await;
     };
     // The client's leaving is looked for from here on, and not from an earlier request's time.
     connection.watch.stop();
     let Ok(mut reply) = gateway.call(request) else {
         let mut head = Head::new(503);
         head.field("Retry-After", "1");
-        return Ok(fail(connection, &call, head));
+        return fail(connection, &call, head).await;
     };
     let mut piece = service.take_buffer();
     let first = match receive(&connection.watch, &mut reply, &mut piece).await {
@@ -95,9 +96,10 @@ async fn relay(
             return Err(ended);
         }
     };
-    let Received { head: Some(head), end } = first else {
-        return Ok(fail(connection, &call, Head::new(500)));
+    let Received { head: Some(mut head), end } = first else {
+        return fail(connection, &call, Head::new(500)).await;
     };
+    head.overlay(&call.overlay);
     let settlement = send(connection, &call, &head, end, &mut piece, reply).await?;
     service.keep_buffer(piece);
     Ok(settlement)
@@ -121,15 +123,26 @@ async fn receive(watch: &Watch, reply: &mut Reply, piece: &mut Vec<u8>) -> Resul
 }
 
 /// Answers in the application's place, after the body was read.
-fn fail(connection: &mut Connection, call: &Call, head: Head) -> Settlement {
+async fn fail(
+    connection: &mut Connection,
+    call: &Call,
+    mut head: Head,
+) -> Result<Settlement, Ended> {
     let status = head.status();
+    head.overlay(&call.overlay);
     let exchange =
         call.facts.exchange(connection.service.phase(), BodyRest::Nothing, Delimitation::Length(0));
     let field = lifecycle::connection_field(&exchange);
-    let Connection { service, outbox, .. } = connection;
-    let bytes = error_page::encode(service, &mut outbox.bytes, head, call.asked, field);
-    call.log(service, status, bytes);
-    Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing }
+    let service = std::rc::Rc::clone(&connection.service);
+    let answer = error_page::Answer { head, asked: call.asked, connection: field };
+    let bytes = match service.error_page(call.site, status) {
+        Some((files, path)) => {
+            error_page::answer_with(connection, answer, files, path).await?
+        }
+        None => answer.encode(&service, &mut connection.outbox.bytes),
+    };
+    call.log(&service, status, bytes);
+    Ok(Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing })
 }
 
 /// How an answer goes out.

@@ -4,7 +4,7 @@
 //! What can be answered at once is appended to the outbox here; what needs the disk, the socket or
 //! Python comes back as a [`Step`] that owns all it needs.
 
-use std::ops::Range;
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use percent_encoding::AsciiSet;
@@ -15,6 +15,7 @@ use crate::address::Address;
 use crate::connection::error_page;
 use crate::connection::error_page::Asked;
 use crate::connection::file_answer;
+use crate::connection::file_answer::Answer;
 use crate::connection::lifecycle;
 use crate::connection::lifecycle::BodyRest;
 use crate::connection::lifecycle::Exchange;
@@ -31,14 +32,15 @@ use crate::request::Reject;
 use crate::request::Request;
 use crate::request::Version;
 use crate::response::Head;
+use crate::response::Overlay;
 use crate::response::head::ConnectionField;
 use crate::response::head::Delimitation;
 use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Slash;
+use crate::static_files;
 use crate::static_files::Entry;
-use crate::static_files::Kind;
-use crate::static_files::Known;
+use crate::static_files::Ready;
 
 /// What has to be done next.
 pub(super) enum Step {
@@ -52,6 +54,8 @@ pub(super) enum Step {
     Look(Look),
     /// The head is in the outbox; bytes of a file follow.
     SendFile(SendFile),
+    /// The operator's page for an error must be sent.
+    Page(Box<Page>),
     /// An application must be called.
     Call(Box<Call>),
 }
@@ -78,25 +82,41 @@ pub(super) enum Unread {
 
 /// A question to the disk.
 pub(super) struct Look {
+    /// The number of the folder.
     pub files: usize,
-    pub path: Vec<u8>,
-    pub known: Option<Rc<Entry>>,
+    pub question: static_files::Look,
 }
 
-/// What the disk said about the request at hand.
-pub(super) enum Found {
-    /// Nothing: it was not asked yet.
-    NotAsked,
-    /// This is at the path.
-    Entry(Rc<Entry>),
-    /// Nothing, for a reason of ours, such as too few descriptors.
-    Failure,
+/// What was learned about the request at hand since it came.
+#[derive(Default)]
+pub(super) struct Learned {
+    /// What the disk said, when it was asked.
+    pub file: Option<Result<Rc<Entry>, Trouble>>,
+}
+
+/// Why the disk could not say anything, and the status that tells so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Too few descriptors, too much to do: it may be better soon.
+    Busy,
+    /// The disk has failed.
+    Disk,
+}
+
+/// The operator's page in the place of our own.
+pub(super) struct Page {
+    pub answer: error_page::Answer,
+    /// Where the page is.
+    pub files: usize,
+    pub path: String,
+    pub settlement: Settlement,
+    pub record: Option<Record>,
 }
 
 /// A file's bytes to be sent.
 pub(super) struct SendFile {
     pub entry: Rc<Entry>,
-    pub slice: Range<u64>,
+    pub body: static_files::Body,
     pub status: u16,
     pub settlement: Settlement,
     pub record: Option<Record>,
@@ -107,6 +127,12 @@ pub(super) struct Call {
     pub app: usize,
     pub script_name_bytes: usize,
     pub head: Vec<u8>,
+    /// The path in the place of the head's, where a rule has rewritten it.
+    pub path: Option<Vec<u8>>,
+    /// The site's fields for the answer.
+    pub overlay: Overlay,
+    /// Whose error pages count.
+    pub site: usize,
     pub facts: Facts,
     /// What a page in the application's place depends on.
     pub asked: Asked,
@@ -146,11 +172,24 @@ pub(super) struct Desk<'connection> {
     pub peer: Address,
     /// Which request of its connection is decided on, from 1 on.
     pub number: u64,
+    /// The site that the request is for, when that is known.
+    pub site: Option<usize>,
+    /// The site's fields for the answer.
+    pub overlay: Overlay,
 }
 
-impl Desk<'_> {
-    /// Decides on one request. `found` is what the disk said, when it was asked just now.
-    pub(super) fn decide(&mut self, request: &Request<'_>, found: Found) -> Step {
+impl<'connection> Desk<'connection> {
+    pub(super) fn new(
+        service: &'connection Service,
+        out: &'connection mut Vec<u8>,
+        peer: Address,
+        number: u64,
+    ) -> Self {
+        Self { service, out, peer, number, site: None, overlay: Overlay::default() }
+    }
+
+    /// Decides on one request, by what was learned about it so far.
+    pub(super) fn decide(&mut self, request: &Request<'_>, learned: Learned) -> Step {
         if let Framing::Length(bytes) = request.framing
             && bytes > self.service.body_bytes_max
         {
@@ -159,59 +198,96 @@ impl Desk<'_> {
         if *request.target.path == *b"*" {
             return self.server_options(request);
         }
-        let Some(route) = self.service.router.find(request.host, &request.target.path) else {
+        let Some(site) = self.service.router.site(request.host) else {
             return self.own_answer(request, Head::new(404));
         };
-        if route.slash == Slash::Required && request.target.path.len() == route.prefix.len() {
-            return self.slash_redirect(request);
+        self.site = Some(site);
+        self.route(request, site, &request.target.path, None, learned)
+    }
+
+    /// Leads a path to what answers for it. `rewritten` is the same path where it is not the
+    /// request's own.
+    fn route(
+        &mut self,
+        request: &Request<'_>,
+        site: usize,
+        path: &[u8],
+        rewritten: Option<&[u8]>,
+        learned: Learned,
+    ) -> Step {
+        let Some(route) = self.service.router.route(site, path) else {
+            return self.own_answer(request, Head::new(404));
+        };
+        if route.slash == Slash::Required && path.len() == route.prefix.len() {
+            return self.redirect(request, &[path, b"/"].concat());
         }
         match route.destination {
-            Destination::App(app) => self.call(request, route, app),
+            Destination::App(app) => self.call(request, route, app, rewritten),
             Destination::Files { files, fallback } => {
-                self.file(request, route, files, fallback, found)
+                match self.file(request, route, files, path, learned) {
+                    Some(step) => step,
+                    None => match fallback {
+                        Some(app) => self.call(request, route, app, rewritten),
+                        None => self.own_answer(request, Head::new(404)),
+                    },
+                }
             }
         }
     }
 
+    /// The answer from a folder; None where nothing is at the path.
     fn file(
         &mut self,
         request: &Request<'_>,
         route: &Route,
-        files: usize,
-        fallback: Option<usize>,
-        found: Found,
-    ) -> Step {
-        let path = request.target.path.get(route.prefix.len()..).unwrap_or_default();
-        let path = if path.is_empty() { b"/" } else { path };
-        let entry = match found {
-            Found::Entry(entry) => entry,
-            Found::Failure => {
-                let mut head = Head::new(503);
-                head.field("Retry-After", "1");
-                return self.own_answer(request, head);
+        number: usize,
+        path: &[u8],
+        learned: Learned,
+    ) -> Option<Step> {
+        let files = self.service.files.get(number)?;
+        let below = path.get(route.prefix.len()..).unwrap_or_default();
+        let below = if below.is_empty() { Cow::Borrowed(b"/".as_slice()) } else { merged(below) };
+        let entry = match learned.file {
+            Some(Ok(entry)) => entry,
+            Some(Err(trouble)) => return Some(self.own_answer(request, trouble.head())),
+            None => {
+                match static_files::ready(&self.service.cache.borrow(), files, &below, request) {
+                    Ready::Entry(entry) => entry,
+                    Ready::Look(question) => {
+                        return Some(Step::Look(Look { files: number, question }));
+                    }
+                }
             }
-            Found::NotAsked => match self.service.cache.borrow().look_up(files, path) {
-                Known::Fresh(entry) if entry_is_usable(&entry) => entry,
-                Known::Fresh(entry) | Known::Stale(entry) => {
-                    return Step::Look(Look { files, path: path.to_vec(), known: Some(entry) });
-                }
-                Known::Unknown => {
-                    return Step::Look(Look { files, path: path.to_vec(), known: None });
-                }
-            },
         };
-        match (&entry.kind, fallback) {
-            (Kind::Missing, Some(app)) => self.call(request, route, app),
-            _ => file_answer::answer(self, request, entry),
+        match file_answer::answer(self, request, entry) {
+            Answer::Step(step) => Some(step),
+            Answer::Nothing => None,
+            Answer::Moved(slash) => {
+                let mut address = [route.prefix.as_bytes(), &below].concat();
+                match slash {
+                    static_files::Slash::Added => address.push(b'/'),
+                    static_files::Slash::Removed => drop(address.pop()),
+                }
+                Some(self.redirect(request, &address))
+            }
         }
     }
 
-    fn call(&self, request: &Request<'_>, route: &Route, app: usize) -> Step {
+    fn call(
+        &mut self,
+        request: &Request<'_>,
+        route: &Route,
+        app: usize,
+        rewritten: Option<&[u8]>,
+    ) -> Step {
         let mounted = matches!(route.destination, Destination::App(_));
         Step::Call(Box::new(Call {
             app,
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
+            path: rewritten.map(<[u8]>::to_vec),
+            overlay: std::mem::take(&mut self.overlay),
+            site: self.site.unwrap_or(usize::MAX),
             facts: self.facts(request),
             asked: Asked::of(request),
             record: self.record(request),
@@ -225,12 +301,11 @@ impl Desk<'_> {
         self.own_answer(request, head)
     }
 
-    /// To the same path with its slash, and the query as it came.
-    pub(super) fn slash_redirect(&mut self, request: &Request<'_>) -> Step {
+    /// To a decoded path, with the query as it came.
+    fn redirect(&mut self, request: &Request<'_>, path: &[u8]) -> Step {
         // Built from the decoded path: a raw target may be absolute, or begin with two slashes,
         // which a browser would take for another host.
-        let mut location = percent_encode(&request.target.path, OUTSIDE_PATH).to_string();
-        location.push('/');
+        let mut location = percent_encode(path, OUTSIDE_PATH).to_string();
         if !request.target.query.is_empty() {
             location.push('?');
             location.push_str(&String::from_utf8_lossy(request.target.query));
@@ -240,12 +315,19 @@ impl Desk<'_> {
         self.own_answer(request, head)
     }
 
-    /// Answers with a head of our own making, and the page for its status where it has a body.
-    pub(super) fn own_answer(&mut self, request: &Request<'_>, head: Head) -> Step {
-        let status = head.status();
+    /// Answers with a head of our own making, and the page for its status where it has a body: the
+    /// operator's, if there is one.
+    pub(super) fn own_answer(&mut self, request: &Request<'_>, mut head: Head) -> Step {
         let (settlement, connection) = self.settlement(request);
-        let bytes =
-            error_page::encode(self.service, self.out, head, Asked::of(request), connection);
+        head.overlay(&self.overlay);
+        let answer = error_page::Answer { head, asked: Asked::of(request), connection };
+        let page = self.site.and_then(|site| self.service.error_page(site, answer.head.status()));
+        if let Some((files, path)) = page {
+            let (record, path) = (self.record(request), path.to_owned());
+            return Step::Page(Box::new(Page { answer, files, path, settlement, record }));
+        }
+        let status = answer.head.status();
+        let bytes = answer.encode(self.service, self.out);
         record::log(self.service, self.peer, request, status, bytes);
         Step::Answered(settlement)
     }
@@ -315,13 +397,27 @@ impl Facts {
     }
 }
 
-/// A file that leaves by sendfile is compared with its entry before each answer, as the length was
-/// promised for that version: one fstat(2) of about 0.2 us.
-fn entry_is_usable(entry: &Entry) -> bool {
-    match &entry.kind {
-        Kind::File(file) => file.is_unchanged(),
-        Kind::Folder | Kind::Missing => true,
+impl Trouble {
+    fn head(self) -> Head {
+        match self {
+            Self::Disk => Head::new(500),
+            Self::Busy => {
+                let mut head = Head::new(503);
+                head.field("Retry-After", "1");
+                head
+            }
+        }
     }
+}
+
+/// The path with each run of slashes as one, as nginx has it by default.
+fn merged(path: &[u8]) -> Cow<'_, [u8]> {
+    if !path.windows(2).any(|pair| pair == b"//") {
+        return Cow::Borrowed(path);
+    }
+    let mut merged = path.to_vec();
+    merged.dedup_by(|next, last| (*next, *last) == (b'/', b'/'));
+    Cow::Owned(merged)
 }
 
 /// What must be escaped in a path of a URI: all but pchar and the slash (RFC 3986 section 3.3).

@@ -2,6 +2,11 @@
 //!
 //! It comes as HTML, as JSON or as plain text, whichever the client's Accept asks for.
 
+use std::rc::Rc;
+
+use crate::connection::Connection;
+use crate::connection::Ended;
+use crate::connection::file_answer;
 use crate::connection::service::Service;
 use crate::request::Method;
 use crate::request::Request;
@@ -60,31 +65,62 @@ impl Form {
     }
 }
 
-/// Appends a complete answer with this head to `out`, with a page that names its status. Gives the
-/// bytes of the body.
-pub(super) fn encode(
-    service: &Service,
-    out: &mut Vec<u8>,
-    mut head: Head,
-    asked: Asked,
-    connection: ConnectionField,
-) -> u64 {
-    let status = head.status();
-    if forbids_body(status) {
-        service.with_date(|date| head.encode(out, date, Delimitation::None, connection));
-        return 0;
+/// An answer of our own: all but its page.
+pub(super) struct Answer {
+    pub head: Head,
+    pub asked: Asked,
+    pub connection: ConnectionField,
+}
+
+impl Answer {
+    /// Appends the complete answer to `out`, with a page that names its status. Gives the bytes of
+    /// the body.
+    pub(super) fn encode(mut self, service: &Service, out: &mut Vec<u8>) -> u64 {
+        let status = self.head.status();
+        if forbids_body(status) {
+            self.put_head(service, out, Delimitation::None);
+            return 0;
+        }
+        let (media_type, page) = page(status, self.asked.form);
+        self.head.field("Content-Type", media_type);
+        // A cache that keeps one form must not give it to those who want another.
+        self.head.field("Vary", "Accept");
+        self.put_head(service, out, Delimitation::Length(page.len() as u64));
+        if self.asked.method == Method::Head {
+            return 0;
+        }
+        out.extend_from_slice(page.as_bytes());
+        page.len() as u64
     }
-    let (media_type, page) = page(status, asked.form);
-    head.field("Content-Type", media_type);
-    // A cache that keeps one form must not give it to those who want another.
-    head.field("Vary", "Accept");
-    let length = Delimitation::Length(page.len() as u64);
-    service.with_date(|date| head.encode(out, date, length, connection));
-    if asked.method == Method::Head {
-        return 0;
+
+    fn put_head(&self, service: &Service, out: &mut Vec<u8>, delimitation: Delimitation) {
+        service.with_date(|date| self.head.encode(out, date, delimitation, self.connection));
     }
-    out.extend_from_slice(page.as_bytes());
-    page.len() as u64
+}
+
+/// Answers with the operator's page from a folder; with our own where it is not to be had. Gives
+/// the bytes of the body that were sent.
+pub(super) async fn answer_with(
+    connection: &mut Connection,
+    mut answer: Answer,
+    files: usize,
+    path: &str,
+) -> Result<u64, Ended> {
+    let service = Rc::clone(&connection.service);
+    let entry = match file_answer::whole(&service, files, path).await {
+        Some(entry) if !forbids_body(answer.head.status()) => entry,
+        _ => return Ok(answer.encode(&service, &mut connection.outbox.bytes)),
+    };
+    let Some(file) = entry.file() else { return Err(Ended::CutShort) };
+    answer.head.field("Content-Type", file.media_type());
+    let length = Delimitation::Length(file.size_bytes);
+    answer.put_head(&service, &mut connection.outbox.bytes, length);
+    let mut sent_bytes = 0;
+    if answer.asked.method != Method::Head {
+        let whole = 0..file.size_bytes;
+        file_answer::send_slice(connection, file, whole, &mut sent_bytes).await?;
+    }
+    Ok(sent_bytes)
 }
 
 fn page(status: u16, form: Form) -> (&'static str, String) {

@@ -38,7 +38,6 @@ pub mod service;
 
 pub use proxy_header::ProxyHeader;
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use crate::address::Address;
@@ -48,9 +47,9 @@ use crate::connection::body::Drained;
 use crate::connection::deadline::Waiting;
 use crate::connection::deadline::Watch;
 use crate::connection::decide::Desk;
-use crate::connection::decide::Found;
+use crate::connection::decide::Learned;
 use crate::connection::decide::Look;
-use crate::connection::decide::SendFile;
+use crate::connection::decide::Page;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
 use crate::connection::decide::Unread;
@@ -73,8 +72,6 @@ use crate::request::head::Scan;
 use crate::response::Head;
 use crate::response::head::ConnectionField;
 use crate::static_files;
-use crate::static_files::Content;
-use crate::static_files::Kind;
 use crate::uring::socket::End;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;
@@ -166,7 +163,7 @@ impl Connection {
             return ended;
         }
         loop {
-            let settled = match self.step(Found::NotAsked) {
+            let settled = match self.step(Learned::default()) {
                 Step::Read => match self.receive_head().await {
                     Ok(()) => continue,
                     Err(ended) => Err(ended),
@@ -181,11 +178,11 @@ impl Connection {
         }
     }
 
-    /// Parses the next request, if it is here, and decides on it. `found` is the disk's word when
-    /// this very request has asked for it.
-    fn step(&mut self, found: Found) -> Step {
+    /// Parses the next request, if it is here, and decides on it, by what was `learned` about this
+    /// very request.
+    fn step(&mut self, learned: Learned) -> Step {
         let bytes = self.input.unused();
-        let asked = !matches!(found, Found::NotAsked);
+        let asked = learned.file.is_some();
         if bytes.is_empty() || !(asked || self.scan.worth_parsing(bytes) || !self.input.has_room())
         {
             return Step::Read;
@@ -205,8 +202,8 @@ impl Connection {
         }
         let out = &mut self.outbox.bytes;
         let number = self.requests + 1;
-        let mut desk = Desk { service: &self.service, out, peer: self.peer.address, number };
-        let step = desk.decide(&request, found);
+        let mut desk = Desk::new(&self.service, out, self.peer.address, number);
+        let step = desk.decide(&request, learned);
         if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
             self.input.consume(used);
             self.scan = Scan::new();
@@ -222,7 +219,8 @@ impl Connection {
             step = match step {
                 Step::Answered(settlement) => return Ok(settlement),
                 Step::Refuse(reject) => return Ok(self.refuse_head(reject)),
-                Step::SendFile(file) => return self.send_file(file).await,
+                Step::SendFile(file) => return file_answer::send(self, file).await,
+                Step::Page(page) => return self.send_page(*page).await,
                 Step::Call(call) => return app_answer::answer(self, *call).await,
                 Step::Look(look) => self.look(look).await?,
                 // The head was complete when the disk was asked, and nothing has used it since.
@@ -235,53 +233,18 @@ impl Connection {
     async fn look(&mut self, look: Look) -> Result<Step, Ended> {
         self.flush().await?;
         let service = Rc::clone(&self.service);
-        let Some(files) = service.files.get(look.files) else { return Err(Ended::CutShort) };
-        let Look { files: index, path, known } = look;
-        let looked =
-            static_files::look(service.io, files, index, &path, known, &service.cache).await;
-        match looked {
-            Ok(entry) => Ok(self.step(Found::Entry(entry))),
-            Err(error) => {
-                if static_files::lacks_descriptors(&error) {
-                    service.release_descriptors();
-                }
-                tracing::error!(%error, path = %path.escape_ascii(), "a file could not be opened");
-                Ok(self.step(Found::Failure))
-            }
-        }
+        let found = file_answer::look(&service, look).await;
+        Ok(self.step(Learned { file: Some(found) }))
     }
 
-    async fn send_file(&mut self, file: SendFile) -> Result<Settlement, Ended> {
-        let SendFile { entry, mut slice, status, settlement, record } = file;
-        let Kind::File(content) = &entry.kind else { return Err(Ended::CutShort) };
-        let bytes = slice.end - slice.start;
-        let sent = self.send_content(&content.content, &mut slice).await;
+    async fn send_page(&mut self, page: Page) -> Result<Settlement, Ended> {
+        let Page { answer, files, path, settlement, record } = page;
+        let status = answer.head.status();
+        let bytes = error_page::answer_with(self, answer, files, &path).await?;
         if let Some(record) = &record {
-            record.log(&self.service, status, bytes - (slice.end - slice.start));
+            record.log(&self.service, status, bytes);
         }
-        sent.map(|()| settlement)
-    }
-
-    /// Sends the head, and this slice of what it announces. What is left of `slice` was not sent.
-    async fn send_content(
-        &mut self,
-        content: &Content,
-        slice: &mut Range<u64>,
-    ) -> Result<(), Ended> {
-        let Self { outbox, socket, watch, .. } = self;
-        match content {
-            Content::Inline(memory) => {
-                let bytes = slice.end - slice.start;
-                let body = file_answer::in_memory(memory, slice.start, bytes).unwrap_or_default();
-                outbox.flush(socket, watch, body, More::Nothing).await?;
-                slice.start = slice.end;
-                Ok(())
-            }
-            Content::Descriptor(fd) => {
-                outbox.flush(socket, watch, &[], More::Follows).await?;
-                outbox.send_file(socket, watch, fd, slice).await
-            }
-        }
+        Ok(settlement)
     }
 
     /// Sends everything that is ready and receives more of a head. Both operations are handed over
@@ -412,8 +375,8 @@ impl Connection {
     /// Answers with a page of our own and closes: for requests whose body was not read to its end.
     fn close_with_page(&mut self, head: Head, asked: Asked) -> Settlement {
         let status = head.status();
-        let out = &mut self.outbox.bytes;
-        let bytes = error_page::encode(&self.service, out, head, asked, ConnectionField::Close);
+        let answer = error_page::Answer { head, asked, connection: ConnectionField::Close };
+        let bytes = answer.encode(&self.service, &mut self.outbox.bytes);
         record::log_refusal(&self.service, self.peer.address, status, bytes);
         Settlement { next: Next::Close, unread: Unread::Unknown }
     }

@@ -25,10 +25,12 @@ use crate::limits::SPARE_BUFFERS_MAX;
 use crate::python::Gateway;
 use crate::response::date::DateText;
 use crate::route::Router;
+use crate::rules::ErrorPage;
 use crate::static_files::FileCache;
 use crate::static_files::Files;
 use crate::uring::Io;
 use crate::uring::socket::Socket;
+use crate::workshop::Workshop;
 
 /// A lane's offer. Shared by its connections through an `Rc`.
 pub struct Service {
@@ -40,6 +42,10 @@ pub struct Service {
     pub files: Vec<Files>,
     /// What the lane knows of the files.
     pub cache: RefCell<FileCache>,
+    /// Where the lane has done what takes long.
+    pub workshop: Workshop,
+    /// What each site says besides its routes, by its number.
+    pub policies: Vec<SitePolicy>,
     /// The doors to the applications, by their number.
     pub apps: Vec<Gateway>,
     /// The deadlines of the lane's connections.
@@ -61,6 +67,12 @@ pub struct Service {
     pub proxies: Proxies,
     /// The state that changes.
     pub state: State,
+}
+
+/// What a site says besides its routes.
+pub struct SitePolicy {
+    /// Pages in the place of those that the server words itself.
+    pub error_pages: Vec<ErrorPage>,
 }
 
 /// The part of a [`Service`] that changes while it runs.
@@ -154,6 +166,13 @@ impl Service {
     pub fn is_full(&self) -> bool {
         self.open_count() >= self.connections_max
             || self.deadlines.held_bytes() > self.memory_bytes_max
+    }
+
+    /// The operator's page for an error of a site: the number of its folder and its path.
+    pub(super) fn error_page(&self, site: usize, status: u16) -> Option<(usize, &str)> {
+        let pages = &self.policies.get(site)?.error_pages;
+        let page = pages.iter().find(|page| page.status == status)?;
+        Some((page.files, &page.path))
     }
 
     /// Gives descriptors back: those of cached files, and those of the connections that have been
@@ -271,6 +290,8 @@ mod tests {
                 router: Router::new(Vec::new()),
                 files: Vec::new(),
                 cache: RefCell::new(FileCache::new()),
+                workshop: Workshop::new(),
+                policies: Vec::new(),
                 apps: Vec::new(),
                 deadlines: Deadlines::new(),
                 access_log: RefCell::new(AccessLog::Off),

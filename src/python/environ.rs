@@ -23,6 +23,7 @@ use crate::request::Scheme;
 use crate::request::Version;
 use crate::request::head;
 use crate::request::head::Parsed;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -127,6 +128,9 @@ impl EnvironMaker {
         };
         if let Some(host) = &request.peer.host {
             parsed.host = host;
+        }
+        if let Some(path) = &request.path {
+            parsed.target.path = Cow::Borrowed(path);
         }
         let dict = attached.dict_copy(&self.template)?;
         let filler = Filler { attached, maker: self, dict: &dict };

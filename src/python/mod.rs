@@ -75,6 +75,8 @@ pub struct Place {
 pub struct WsgiRequest {
     /// The bytes of the head as received, which [`crate::request::head::parse`] takes.
     pub head: Vec<u8>,
+    /// The decoded path, where it is not that of the head.
+    pub path: Option<Vec<u8>>,
     /// Of the decoded path, so many bytes are SCRIPT_NAME, the rest PATH_INFO.
     pub script_name_bytes: usize,
     /// Who asks.

@@ -19,6 +19,7 @@ use crate::connection::ProxyHeader;
 use crate::connection::deadline::Deadlines;
 use crate::connection::service::Service;
 use crate::connection::service::Shortage;
+use crate::connection::service::SitePolicy;
 use crate::connection::service::State;
 use crate::limits::ACCEPT_BATCH_MAX;
 use crate::limits::ACCEPT_PAUSE;
@@ -32,6 +33,7 @@ use crate::python::AppSpec;
 use crate::python::Gateway;
 use crate::python::Place;
 use crate::route::Router;
+use crate::rules::Policy;
 use crate::server::group::Listening;
 use crate::server::scheduling;
 use crate::server::startup::StartupError;
@@ -41,6 +43,7 @@ use crate::uring::Io;
 use crate::uring::runtime::Runtime;
 use crate::uring::socket::Listener;
 use crate::uring::socket::would_block;
+use crate::workshop::Workshop;
 
 /// What a lane is told, in this order.
 #[derive(Clone, Debug)]
@@ -90,8 +93,8 @@ impl Lane {
             tracing::debug!(lane = plan.index, %error, "the lane's threads keep their scheduling");
         }
         let mut files = Vec::with_capacity(plan.settings.files.len());
-        for folder in &plan.settings.files {
-            let opened = Files::open(folder);
+        for (number, folder) in plan.settings.files.iter().enumerate() {
+            let opened = Files::open(folder, number);
             files.push(opened.map_err(|error| StartupError::folder(&folder.root, error))?);
         }
         let mut apps = Vec::with_capacity(plan.settings.apps.len());
@@ -119,6 +122,8 @@ impl Lane {
             router: Router::new(settings.sites.clone()),
             files,
             cache: RefCell::new(FileCache::new()),
+            workshop: Workshop::new(),
+            policies: settings.policies.iter().map(site_policy).collect(),
             apps,
             deadlines: Deadlines::new(),
             access_log: RefCell::new(access_log),
@@ -139,6 +144,10 @@ impl Lane {
         }
         served
     }
+}
+
+fn site_policy(policy: &Policy) -> SitePolicy {
+    SitePolicy { error_pages: policy.error_pages.clone() }
 }
 
 /// The application as the python room wants it told.

@@ -1,4 +1,4 @@
-//! What a lane knows of one path: a file ready to be sent, a folder, or nothing.
+//! What a lane knows of one path: a file ready to be sent, another address, a folder, or nothing.
 //!
 //! All decisions that do not depend on the request are made here once: validators, the fields of
 //! the head, and whether the body leaves with its head from memory or by sendfile.
@@ -13,27 +13,38 @@ use rustix::fs::Stat;
 
 use crate::clock::Moment;
 use crate::limits::FILE_FRESH_TIME;
+use crate::request::accept_encoding::Coding;
 use crate::response::Head;
+use crate::static_files::Sniffing;
+use crate::static_files::media_type::MediaType;
+use crate::static_files::media_type::Weight;
 use crate::static_files::precondition::Validators;
+use crate::static_files::resolve::Slash;
 
 /// One path, as it was when the lane last looked.
 pub struct Entry {
     /// What is there.
     pub kind: Kind,
     checked: Cell<Moment>,
+    /// Of the root beneath which it was found.
+    generation: Cell<u64>,
 }
 
 /// What is at a path.
 pub enum Kind {
     /// A regular file.
     File(Box<File>),
-    /// A folder with an index, asked for without its slash.
+    /// The page has another address, which differs in the slash at its end.
+    Moved(Slash),
+    /// A folder without an index that shows what is in it, in the form that the client prefers.
     Folder,
-    /// Nothing that may be served.
+    /// Nothing that may be served, or no compressed form that is worth it.
     Missing,
+    /// Something, but in no coding that the client takes.
+    NotAcceptable,
 }
 
-/// A regular file and everything about it that every answer needs.
+/// A regular file, or what is made of one, and everything about it that every answer needs.
 pub struct File {
     /// The complete head of a 200 answer.
     pub whole: Head,
@@ -41,13 +52,33 @@ pub struct File {
     pub not_modified: Head,
     /// Where the bytes are.
     pub content: Content,
-    /// Bytes of the file.
+    /// Bytes of the representation.
     pub size_bytes: u64,
-    identity: Identity,
+    description: Description,
     etag: String,
-    last_modified: String,
-    media_type: String,
-    cache_control: Option<String>,
+    modified: Option<Modified>,
+    /// Of the open file, while its bytes come from there.
+    identity: Option<Identity>,
+    /// The version of the file itself that a compressed form belongs to.
+    origin: Option<Identity>,
+    memory_bytes: usize,
+    sidecars: Cell<Option<Presence>>,
+    /// Whether it was found to be as small as it can be.
+    incompressible: Cell<bool>,
+}
+
+/// What is the same for all versions of what is at a path.
+#[derive(Clone)]
+pub(super) struct Description {
+    /// Of the file itself, whatever the coding.
+    pub media_type: MediaType,
+    pub coding: Option<Coding>,
+    /// The field that the choice of this representation depends on.
+    pub vary: Option<&'static str>,
+    pub cache_control: Option<String>,
+    pub sniffing: Sniffing,
+    /// The path of the file itself beneath the root, without a slash before it.
+    pub source: Vec<u8>,
 }
 
 /// Where the bytes of a file are.
@@ -69,29 +100,55 @@ pub struct Identity {
     changed_ns: i128,
 }
 
+/// When a file was modified.
+struct Modified {
+    unix_seconds: u64,
+    text: String,
+}
+
+/// Which sidecars a file had at a moment.
+#[derive(Clone, Copy)]
+struct Presence {
+    checked: Moment,
+    codings: [bool; Coding::ALL.len()],
+}
+
 impl Entry {
-    /// An entry that was compared with the disk just now.
+    /// An entry that was compared with the disk just now, beneath the root of this generation.
     #[must_use]
-    pub fn new(kind: Kind) -> Self {
-        Self { kind, checked: Cell::new(Moment::now()) }
+    pub fn new(kind: Kind, generation: u64) -> Self {
+        Self { kind, checked: Cell::new(Moment::now()), generation: Cell::new(generation) }
     }
 
-    /// Whether the entry was compared with the disk recently enough to be used as it is.
-    pub fn is_fresh(&self, now: Moment) -> bool {
-        now.since(self.checked.get()) < FILE_FRESH_TIME
+    /// Whether the entry was compared with the disk recently enough, and beneath the same root, to
+    /// be used as it is, and is not seen to have changed since.
+    pub(super) fn is_usable(&self, now: Moment, generation: u64) -> bool {
+        self.generation.get() == generation
+            && now.since(self.checked.get()) < FILE_FRESH_TIME
+            && self.file().is_none_or(File::is_unchanged)
     }
 
-    /// Notes that the entry agrees with the disk at this moment, or that somebody is comparing.
-    pub fn renew(&self) {
+    /// Notes that the entry agrees with the disk at this moment, beneath the root of this
+    /// generation; or that somebody is comparing, while others go on with it.
+    pub(super) fn renew(&self, generation: u64) {
         self.checked.set(Moment::now());
+        self.generation.set(generation);
     }
 
-    /// The file's identity, for comparison with what is on disk now.
+    /// Whether it is this version of this file.
+    pub(super) fn is_version(&self, source: &[u8], identity: Identity) -> bool {
+        let same = |file: &File| {
+            file.identity == Some(identity) && file.description.source == source
+        };
+        self.file().is_some_and(same)
+    }
+
+    /// The file, if it is one.
     #[must_use]
-    pub const fn identity(&self) -> Option<Identity> {
+    pub fn file(&self) -> Option<&File> {
         match &self.kind {
-            Kind::File(file) => Some(file.identity),
-            Kind::Folder | Kind::Missing => None,
+            Kind::File(file) => Some(file),
+            Kind::Moved(_) | Kind::Folder | Kind::Missing | Kind::NotAcceptable => None,
         }
     }
 }
@@ -121,41 +178,115 @@ impl Identity {
         self.size_bytes
     }
 
-    /// A strong entity tag: the modification time in nanoseconds and the size, in hexadecimal. The
-    /// same on every lane and after a restart; the same on another machine that keeps the times.
-    fn etag(&self) -> String {
-        format!("\"{:x}-{:x}\"", self.modified_ns, self.size_bytes)
-    }
-
     /// Within what a date of HTTP can say: a file may claim to be from any year.
-    fn modified_unix_seconds(&self) -> u64 {
+    pub(super) fn modified_unix_seconds(&self) -> u64 {
         let seconds = (self.modified_ns / 1_000_000_000).clamp(0, HTTP_DATE_SECONDS_MAX.into());
         u64::try_from(seconds).unwrap_or(HTTP_DATE_SECONDS_MAX)
     }
+
+    /// The modification time in nanoseconds and the size, in hexadecimal: the stem of a strong
+    /// entity tag. The same on every lane and after a restart; the same on another machine that
+    /// keeps the times. Neither inode nor device, which differ between machines, nor the content,
+    /// which would have to be read.
+    fn tag(&self) -> String {
+        format!("{:x}-{:x}", self.modified_ns, self.size_bytes)
+    }
 }
 
+/// Counts up when the same file is compressed to other bytes: a client must not continue a download
+/// of the old ones.
+const COMPRESSION_REVISION: u32 = 1;
+
 impl File {
-    /// A file ready to be sent.
-    #[must_use]
-    pub fn new(
+    /// A file as it lies on disk.
+    pub(super) fn plain(description: Description, identity: Identity, content: Content) -> Self {
+        let etag = format!("\"{}\"", identity.tag());
+        Self::new(description, etag, identity, content)
+    }
+
+    /// A compressed form of `origin` that lies beside it.
+    pub(super) fn sidecar(
+        description: Description,
+        coding: Coding,
         identity: Identity,
+        origin: Identity,
         content: Content,
-        media_type: String,
-        cache_control: Option<&str>,
     ) -> Self {
-        let modified = UNIX_EPOCH + Duration::from_secs(identity.modified_unix_seconds());
+        let etag = format!("\"{}-{}\"", identity.tag(), coding.token());
+        let description = Description { coding: Some(coding), ..description };
+        Self { origin: Some(origin), ..Self::new(description, etag, identity, content) }
+    }
+
+    /// A compressed form of `origin` that was made of it.
+    pub(super) fn compressed(
+        description: Description,
+        coding: Coding,
+        origin: Identity,
+        made: Made,
+    ) -> Self {
+        let etag = format!("\"{}-{}{COMPRESSION_REVISION}\"", origin.tag(), coding.token());
+        let description = Description { coding: Some(coding), ..description };
+        let modified = Modified::of(&origin);
+        Self {
+            origin: Some(origin),
+            ..Self::of_made(description, etag, Some(modified), made)
+        }
+    }
+
+    /// Bytes that come from no file, with a tag of their content.
+    pub(super) fn page(description: Description, content_hash: u64, made: Made) -> Self {
+        Self::of_made(description, format!("\"{content_hash:x}\""), None, made)
+    }
+
+    fn of_made(
+        description: Description,
+        etag: String,
+        modified: Option<Modified>,
+        made: Made,
+    ) -> Self {
+        let Made { content, bytes } = made;
+        Self {
+            memory_bytes: bytes,
+            ..Self::ready(description, etag, modified, bytes as u64, content)
+        }
+    }
+
+    fn new(description: Description, etag: String, identity: Identity, content: Content) -> Self {
+        let modified = Modified::of(&identity);
+        let memory_bytes = match &content {
+            Content::Inline(bytes) => bytes.len(),
+            Content::Descriptor(_) => 0,
+        };
+        let size_bytes = identity.size_bytes;
+        Self {
+            identity: Some(identity),
+            memory_bytes,
+            ..Self::ready(description, etag, Some(modified), size_bytes, content)
+        }
+    }
+
+    fn ready(
+        description: Description,
+        etag: String,
+        modified: Option<Modified>,
+        size_bytes: u64,
+        content: Content,
+    ) -> Self {
         let mut file = Self {
             whole: Head::new(200),
             not_modified: Head::new(304),
             content,
-            size_bytes: identity.size_bytes,
-            identity,
-            etag: identity.etag(),
-            last_modified: httpdate::fmt_http_date(modified),
-            media_type,
-            cache_control: cache_control.map(str::to_owned),
+            size_bytes,
+            description,
+            etag,
+            modified,
+            identity: None,
+            origin: None,
+            memory_bytes: 0,
+            sidecars: Cell::new(None),
+            incompressible: Cell::new(false),
         };
-        file.whole = file.head(200);
+        file.whole = file.head(200, &file.description.media_type.value);
         // 304 repeats what a cache must update, and nothing of the body (RFC 9110 section 15.4.5).
         let mut not_modified = Head::new(304);
         file.add_validators(&mut not_modified);
@@ -164,21 +295,42 @@ impl File {
     }
 
     /// A head with the fields that describe this file, for a status with a body of its bytes.
-    #[must_use]
-    pub fn head(&self, status: u16) -> Head {
+    pub(super) fn head(&self, status: u16, content_type: &str) -> Head {
         let mut head = Head::new(status);
-        head.field("Content-Type", &self.media_type);
+        head.field("Content-Type", content_type);
+        if let Some(coding) = self.description.coding {
+            head.field("Content-Encoding", coding.token());
+        }
         self.add_validators(&mut head);
         head.field("Accept-Ranges", "bytes");
+        if self.description.sniffing == Sniffing::Refused {
+            head.field("X-Content-Type-Options", "nosniff");
+        }
         head
     }
 
     fn add_validators(&self, head: &mut Head) {
-        head.field("Last-Modified", &self.last_modified);
+        if let Some(modified) = &self.modified {
+            head.field("Last-Modified", &modified.text);
+        }
         head.field("ETag", &self.etag);
-        if let Some(cache_control) = &self.cache_control {
+        if let Some(vary) = self.description.vary {
+            head.field("Vary", vary);
+        }
+        if let Some(cache_control) = &self.description.cache_control {
             head.field("Cache-Control", cache_control);
         }
+    }
+
+    /// The value of Content-Type.
+    #[must_use]
+    pub fn media_type(&self) -> &str {
+        &self.description.media_type.value
+    }
+
+    /// Whether the bytes are a compressed form of the file.
+    pub(super) const fn is_coded(&self) -> bool {
+        self.description.coding.is_some()
     }
 
     /// What conditional requests are compared with.
@@ -186,20 +338,104 @@ impl File {
     pub(super) fn validators(&self) -> Validators<'_> {
         Validators {
             etag: &self.etag,
-            modified_unix_seconds: self.identity.modified_unix_seconds(),
+            modified_unix_seconds: self.modified.as_ref().map(|modified| modified.unix_seconds),
         }
     }
 
-    /// Whether the open file is still as it was when this entry was made. A file in memory is: its
+    /// Whether the open file is still as it was when this entry was made. What is in memory is: its
     /// bytes cannot change under us.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        match &self.content {
-            Content::Inline(_) => true,
-            Content::Descriptor(fd) => {
-                rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == self.identity)
+        match (&self.content, self.identity) {
+            (Content::Descriptor(fd), Some(identity)) => {
+                rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == identity)
             }
+            (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }
+    }
+
+    /// Bytes of memory that it takes, in the process or in the kernel.
+    pub(super) const fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    pub(super) const fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// How much there is to win by compressing it.
+    pub(super) const fn weight(&self) -> Weight {
+        self.description.media_type.weight
+    }
+
+    pub(super) const fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Whether this compressed form belongs to that version of the file itself.
+    pub(super) fn is_of(&self, file: &Self) -> bool {
+        self.origin.is_some() && self.origin == file.identity
+    }
+
+    /// Which of the codings have a sidecar, when that was looked for lately: by their order in
+    /// [`Coding::ALL`].
+    pub(super) fn sidecars(&self, now: Moment) -> Option<[bool; Coding::ALL.len()]> {
+        let presence = self.sidecars.get()?;
+        (now.since(presence.checked) < FILE_FRESH_TIME).then_some(presence.codings)
+    }
+
+    /// Notes which codings have a sidecar just now.
+    pub(super) fn note_sidecars(&self, codings: [bool; Coding::ALL.len()]) {
+        self.sidecars.set(Some(Presence { checked: Moment::now(), codings }));
+    }
+}
+
+impl File {
+    /// Whether compressing it was tried and not worth it.
+    pub(super) const fn is_incompressible(&self) -> bool {
+        self.incompressible.get()
+    }
+
+    pub(super) fn note_incompressible(&self) {
+        self.incompressible.set(true);
+    }
+}
+
+/// Bytes that the server has made, where they are now.
+pub(super) struct Made {
+    pub content: Content,
+    pub bytes: usize,
+}
+
+impl Modified {
+    fn of(identity: &Identity) -> Self {
+        let unix_seconds = identity.modified_unix_seconds();
+        let time = UNIX_EPOCH + Duration::from_secs(unix_seconds);
+        Self { unix_seconds, text: httpdate::fmt_http_date(time) }
+    }
+}
+
+#[cfg(test)]
+impl File {
+    /// A file in memory, for the tests of this room.
+    pub(super) fn of_bytes(bytes: usize) -> Self {
+        let identity = Identity {
+            device: 1,
+            inode: 1,
+            size_bytes: bytes as u64,
+            modified_ns: 784_111_777_000_000_000,
+            changed_ns: 0,
+        };
+        let media_type = MediaType { value: "text/plain".to_owned(), weight: Weight::Packed };
+        let description = Description {
+            media_type,
+            coding: None,
+            vary: None,
+            cache_control: None,
+            sniffing: Sniffing::Permitted,
+            source: b"a.txt".to_vec(),
+        };
+        Self::plain(description, identity, Content::Inline(vec![0; bytes].into()))
     }
 }
 
@@ -221,9 +457,7 @@ mod tests {
             let modified_ns = i128::from(seconds) * 1_000_000_000;
             let identity =
                 Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 };
-            let content = Content::Inline(Box::default());
-            let file = File::new(identity, content, "text/plain".to_owned(), None);
-            assert_eq!(file.last_modified, date);
+            assert_eq!(Modified::of(&identity).text, date);
         }
     }
 }

@@ -1,12 +1,31 @@
 //! Static files: a path to a ready entry, and an entry and a request to an answer.
 //!
-//! The pipeline, in the order of its files: `cache` (known already?), `resolve` (what is on disk),
-//! `entry` (made ready once), `precondition` and `range` (what this request wants of it), `reply`.
+//! The pipeline, in the order of its files:
+//!
+//! | file | owns |
+//! |---|---|
+//! | `options` | what the operator says of a folder |
+//! | `files` | the open folder, and which one it is now |
+//! | `cache` | what the lane knows already |
+//! | `choice` | which form of it a request gets |
+//! | `resolve` | what is on disk |
+//! | `make`, `compress`, `listing`, `listing_page`, `media_type` | forms of it |
+//! | `entry` | made ready once |
+//! | `precondition`, `range`, `multipart` | what this request wants of it |
+//! | `reply` | the answer |
+//!
 //! The room knows files and HTTP semantics; it sends nothing and knows no socket.
 
 mod cache;
+mod choice;
+mod compress;
 mod entry;
+mod files;
+mod listing;
+mod listing_page;
+mod make;
 mod media_type;
+mod multipart;
 mod options;
 mod precondition;
 mod range;
@@ -15,19 +34,17 @@ mod resolve;
 
 use std::cell::RefCell;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 pub use cache::FileCache;
-pub use cache::Known;
 pub use entry::Content;
 pub use entry::Entry;
 pub use entry::File;
 pub use entry::Kind;
+pub use files::Files;
+pub use multipart::Multipart;
 pub use options::CleanUrls;
 pub use options::Compression;
 pub use options::Hidden;
@@ -37,131 +54,341 @@ pub use options::Sidecars;
 pub use options::Sniffing;
 pub use options::Symlinks;
 pub use options::TrailingSlash;
+pub use reply::Body;
 pub use reply::Reply;
 pub use reply::answer;
+pub use resolve::Slash;
 
-use crate::limits::INLINE_FILE_BYTES_MAX;
+use crate::limits::FORM_STEPS_MAX;
 use crate::limits::OPEN_TRIES_MAX;
+use crate::request::Request;
+use crate::request::accept_encoding::Accepted;
+use crate::request::accept_encoding::Coding;
 use crate::uring::Io;
-use crate::uring::read_at::read_at;
+use crate::workshop::Workshop;
+use cache::Known;
+use cache::Place;
+use cache::Variant;
+use choice::Next;
+use choice::Wish;
+use entry::Description;
 use entry::Identity;
+use make::Outcome;
 use resolve::Found;
-use resolve::resolve;
+use resolve::OpenFile;
 
-/// One route's folder, as a lane holds it.
-pub struct Files {
-    root: Rc<OwnedFd>,
-    cache_control: Option<String>,
+/// What a lane looks with.
+pub struct Looking<'lane> {
+    /// What it waits on.
+    pub io: Io,
+    /// What it knows.
+    pub cache: &'lane RefCell<FileCache>,
+    /// Where it has done what takes long.
+    pub workshop: &'lane Workshop,
 }
 
-impl Files {
-    /// Opens the folder that paths are resolved beneath.
-    ///
-    /// # Errors
-    ///
-    /// errno of open(2).
-    pub fn open(options: &Options) -> io::Result<Self> {
-        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&options.root, flags, Mode::empty())?;
-        Ok(Self { root: Rc::new(root), cache_control: options.cache_control.clone() })
+/// What a lane has for a request.
+pub enum Ready {
+    /// This.
+    Entry(Rc<Entry>),
+    /// Nothing that it may use without looking.
+    Look(Look),
+}
+
+/// A question to the disk.
+pub struct Look {
+    path: Vec<u8>,
+    wish: Wish,
+}
+
+/// What is known of `path` (decoded, with its leading slash, no two in a row), in the form that
+/// the request asks for. Opens nothing.
+#[must_use]
+pub fn ready(cache: &FileCache, files: &Files, path: &[u8], request: &Request<'_>) -> Ready {
+    match known(cache, files, path, request) {
+        Some(entry) => Ready::Entry(entry),
+        None => Ready::Look(Look { path: path.to_vec(), wish: Wish::of(request) }),
     }
 }
 
-/// Finds out what is at `path` of the files route number `index`, and keeps it in the cache.
-/// `known` is the stale entry, if there is one: it stays when the disk agrees with it.
+/// What is known of `path` as it lies there, for an answer that is not about the path.
+#[must_use]
+pub fn ready_plain(cache: &FileCache, files: &Files, path: &[u8]) -> Ready {
+    let place = Place { files: files.number, variant: Variant::Plain, path };
+    match cache.look_up(place, files.generation()) {
+        Known::Fresh(entry) => Ready::Entry(entry),
+        Known::Stale(_) | Known::Unknown => {
+            Ready::Look(Look { path: path.to_vec(), wish: Wish::PLAIN })
+        }
+    }
+}
+
+impl Look {
+    /// The path in question.
+    #[must_use]
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+}
+
+fn known(
+    cache: &FileCache,
+    files: &Files,
+    path: &[u8],
+    request: &Request<'_>,
+) -> Option<Rc<Entry>> {
+    let fresh = |variant, path| {
+        let place = Place { files: files.number, variant, path };
+        match cache.look_up(place, files.generation()) {
+            Known::Fresh(entry) => Some(entry),
+            Known::Stale(_) | Known::Unknown => None,
+        }
+    };
+    let mut path = path;
+    let mut plain = fresh(Variant::Plain, path)?;
+    if let (Kind::Missing, Some(fallback)) = (&plain.kind, &files.options.fallback) {
+        path = fallback.as_bytes();
+        plain = fresh(Variant::Plain, path)?;
+    }
+    match &plain.kind {
+        Kind::File(_) if request.header("accept-encoding").is_none() => Some(plain),
+        Kind::File(_) => match choice::next(cache, files, path, &plain, choice::accepted(request)) {
+            Next::Use(entry) => Some(entry),
+            Next::FindSidecars | Next::Compress(_) => None,
+        },
+        Kind::Folder => fresh(Wish::of(request).page, path),
+        Kind::Moved(_) | Kind::Missing | Kind::NotAcceptable => Some(plain),
+    }
+}
+
+/// Finds out what answers the question, and keeps it in the cache.
 ///
 /// # Errors
 ///
-/// Only our own trouble, such as EMFILE; nothing is cached then.
-pub async fn look(
-    io: Io,
-    files: &Files,
-    index: usize,
-    path: &[u8],
-    known: Option<Rc<Entry>>,
-    cache: &RefCell<FileCache>,
-) -> io::Result<Rc<Entry>> {
-    if let Some(known) = &known {
-        // Others use the stale entry while this look lasts, instead of looking as well.
-        known.renew();
+/// Only our own trouble, such as EMFILE or a disk that fails; nothing is cached then.
+pub async fn look(lane: &Looking<'_>, files: &Files, look: Look) -> io::Result<Rc<Entry>> {
+    files.refresh(lane.io).await;
+    let mut path = look.path.as_slice();
+    let mut plain = plain(lane, files, path).await?;
+    if let (Kind::Missing, Some(fallback)) = (&plain.kind, &files.options.fallback) {
+        path = fallback.as_bytes();
+        plain = self::plain(lane, files, path).await?;
     }
+    match &plain.kind {
+        Kind::File(_) => form(lane, files, path, plain, look.wish.accepted).await,
+        Kind::Folder => listing(lane, files, path, look.wish.page).await,
+        Kind::Moved(_) | Kind::Missing | Kind::NotAcceptable => Ok(plain),
+    }
+}
+
+/// What is on disk at a path.
+async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<Entry>> {
+    let place = Place { files: files.number, variant: Variant::Plain, path };
     for _ in 0..OPEN_TRIES_MAX {
-        let found = match resolve(io, &files.root, path).await {
-            Err(error) if lacks_descriptors(&error) => {
-                if cache.borrow_mut().release_descriptors() == 0 {
-                    return Err(error);
-                }
-                continue;
-            }
-            found => found?,
+        let generation = files.generation();
+        let known = match lane.cache.borrow().look_up(place, generation) {
+            Known::Fresh(entry) => return Ok(entry),
+            Known::Stale(entry) => Some(entry),
+            Known::Unknown => None,
         };
-        let kind = match found {
-            Found::Missing => Kind::Missing,
-            Found::Folder => Kind::Folder,
-            Found::File { fd, stat, name } => {
+        if let Some(known) = &known {
+            // Others use the stale entry while this look lasts, instead of looking as well.
+            known.renew(generation);
+        }
+        let root = files.root();
+        let kind = match give_back(lane, files.ground(lane.io, &root).resolve(path).await)? {
+            None => continue,
+            Some(Found::Missing) => Kind::Missing,
+            Some(Found::Moved(slash)) => Kind::Moved(slash),
+            Some(Found::Folder(_)) => Kind::Folder,
+            Some(Found::File(OpenFile { fd, stat, source })) => {
                 let identity = Identity::of(&stat);
-                if let Some(known) = &known
-                    && known.identity() == Some(identity)
-                {
-                    known.renew();
-                    return Ok(Rc::clone(known));
+                if let Some(known) = known.filter(|known| known.is_version(&source, identity)) {
+                    known.renew(generation);
+                    return Ok(known);
                 }
-                match load(io, fd, identity).await? {
-                    Loaded::Content(content) => {
-                        let media_type = media_type::of(&name);
-                        let cache_control = files.cache_control.as_deref();
-                        Kind::File(Box::new(File::new(
-                            identity,
-                            content,
-                            media_type,
-                            cache_control,
-                        )))
+                match make::load(lane.io, fd, identity).await? {
+                    Outcome::Done(content) => {
+                        let description = describe(files, source);
+                        Kind::File(Box::new(File::plain(description, identity, content)))
                     }
-                    Loaded::Changed => continue,
+                    Outcome::Changed => continue,
                 }
             }
         };
-        let entry = Rc::new(Entry::new(kind));
-        cache.borrow_mut().put(index, path, Rc::clone(&entry));
+        let entry = Rc::new(Entry::new(kind, generation));
+        lane.cache.borrow_mut().put(place, Rc::clone(&entry));
         return Ok(entry);
     }
     // The file is being written all the time. Its reader can come again.
     Err(io::Error::from(io::ErrorKind::ResourceBusy))
 }
 
-/// EMFILE or ENFILE: those that the cache holds can be given back.
+/// Passes a result on; None where descriptors were short and the cache has given some back.
+fn give_back<T>(lane: &Looking<'_>, result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if lacks_descriptors(&error) => {
+            match lane.cache.borrow_mut().release_descriptors() {
+                0 => Err(error),
+                _ => Ok(None),
+            }
+        }
+        result => result.map(Some),
+    }
+}
+
 /// Whether there are too few descriptors, of the process or of the machine.
 #[must_use]
 pub fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-enum Loaded {
-    Content(Content),
-    /// The file changed while it was read.
-    Changed,
+fn describe(files: &Files, source: Vec<u8>) -> Description {
+    let media_type = files.types.of(&source);
+    Description {
+        coding: None,
+        vary: choice::vary(files, media_type.weight),
+        media_type,
+        cache_control: files.options.cache_control.clone(),
+        sniffing: files.options.sniffing,
+        source,
+    }
 }
 
-/// Takes a small file into memory, whole and of one version; keeps a large one open.
-async fn load(io: Io, fd: Rc<OwnedFd>, identity: Identity) -> io::Result<Loaded> {
-    let size_bytes = identity.size_bytes();
-    if size_bytes > INLINE_FILE_BYTES_MAX {
-        return Ok(Loaded::Content(Content::Descriptor(fd)));
-    }
-    // One byte more than the size, so that a file that has grown is noticed.
-    let size_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-    let mut bytes = Vec::with_capacity(size_bytes + 1);
-    loop {
-        let offset = bytes.len() as u64;
-        let (read, filled) = read_at(io, &fd, offset, bytes).await;
-        bytes = filled;
-        if read? == 0 || bytes.len() > size_bytes {
-            break;
+/// The form of a file that a client takes who accepts these codings.
+async fn form(
+    lane: &Looking<'_>,
+    files: &Files,
+    path: &[u8],
+    plain: Rc<Entry>,
+    accepted: Accepted,
+) -> io::Result<Rc<Entry>> {
+    for _ in 0..FORM_STEPS_MAX {
+        let next = choice::next(&lane.cache.borrow(), files, path, &plain, accepted);
+        match next {
+            Next::Use(entry) => return Ok(entry),
+            Next::FindSidecars => find_sidecars(lane, files, path, &plain).await?,
+            Next::Compress(coding) => {
+                if !compress(lane, files, path, &plain, coding).await? {
+                    break;
+                }
+            }
         }
     }
-    let stat = rustix::fs::fstat(&*fd)?;
-    if bytes.len() != size_bytes || Identity::of(&stat) != identity {
-        return Ok(Loaded::Changed);
+    Ok(choice::as_it_is(files, &plain, accepted))
+}
+
+/// Looks for compressed files beside a file, and keeps those that are not older than it: who edits
+/// a file and forgets them is not served the old text.
+async fn find_sidecars(
+    lane: &Looking<'_>,
+    files: &Files,
+    path: &[u8],
+    plain: &Rc<Entry>,
+) -> io::Result<()> {
+    let Some(file) = plain.file() else { return Ok(()) };
+    let Some(origin) = file.identity() else { return Ok(()) };
+    let (root, generation) = (files.root(), files.generation());
+    let mut present = [false; Coding::ALL.len()];
+    for coding in Coding::ALL {
+        let source = [&file.description().source, coding.extension().as_bytes()].concat();
+        let Some(Some(open)) =
+            give_back(lane, files.ground(lane.io, &root).file(&source).await)?
+        else {
+            continue;
+        };
+        let identity = Identity::of(&open.stat);
+        // gzip and brotli give their files the time of the original, some without its nanoseconds.
+        if identity.modified_unix_seconds() < origin.modified_unix_seconds() {
+            continue;
+        }
+        let place = Place { files: files.number, variant: Variant::Sidecar(coding), path };
+        let known = match lane.cache.borrow().look_up(place, generation) {
+            Known::Fresh(entry) | Known::Stale(entry) => Some(entry),
+            Known::Unknown => None,
+        };
+        let same = |form: &File| form.identity() == Some(identity) && form.is_of(file);
+        if !known.is_some_and(|known| known.file().is_some_and(same)) {
+            let Outcome::Done(content) = make::load(lane.io, open.fd, identity).await? else {
+                continue; // it is being written
+            };
+            let description = file.description().clone();
+            let form = File::sidecar(description, coding, identity, origin, content);
+            let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), generation));
+            lane.cache.borrow_mut().put(place, entry);
+        }
+        if let Some(present) = present.get_mut(coding as usize) {
+            *present = true;
+        }
     }
-    Ok(Loaded::Content(Content::Inline(bytes.into_boxed_slice())))
+    file.note_sidecars(present);
+    Ok(())
+}
+
+/// Compresses a file, or waits for who does it already. False: it is not to be had.
+async fn compress(
+    lane: &Looking<'_>,
+    files: &Files,
+    path: &[u8],
+    plain: &Rc<Entry>,
+    coding: Coding,
+) -> io::Result<bool> {
+    let Some(file) = plain.file() else { return Ok(false) };
+    let place = Place { files: files.number, variant: Variant::Compressed(coding), path };
+    let _making = match FileCache::begin(lane.cache, place) {
+        Ok(making) => making,
+        Err(done) => {
+            done.notified().await;
+            return Ok(true);
+        }
+    };
+    Ok(match make::compressed(lane.workshop, file, coding).await? {
+        Outcome::Done(Some(form)) => {
+            let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), files.generation()));
+            lane.cache.borrow_mut().put(place, entry);
+            true
+        }
+        // Not smaller, which the next look at it knows.
+        Outcome::Done(None) => file.is_incompressible(),
+        Outcome::Changed => false,
+    })
+}
+
+/// A folder in a form. What is in it may change without it, so it is read each time.
+async fn listing(
+    lane: &Looking<'_>,
+    files: &Files,
+    path: &[u8],
+    form: Variant,
+) -> io::Result<Rc<Entry>> {
+    let place = Place { files: files.number, variant: form, path };
+    for _ in 0..OPEN_TRIES_MAX {
+        let generation = files.generation();
+        match lane.cache.borrow().look_up(place, generation) {
+            Known::Fresh(entry) => return Ok(entry),
+            Known::Stale(entry) => entry.renew(generation),
+            Known::Unknown => {}
+        }
+        let _making = match FileCache::begin(lane.cache, place) {
+            Ok(making) => making,
+            Err(done) => {
+                done.notified().await;
+                continue;
+            }
+        };
+        let root = files.root();
+        let found = give_back(lane, files.ground(lane.io, &root).resolve(path).await)?;
+        let entry = match found {
+            None => continue,
+            Some(Found::Folder(folder)) => {
+                make::listed(lane.workshop, files, &folder, path, form).await?
+            }
+            // It has got an index, or is gone, since the look before.
+            Some(_) => Entry::new(Kind::Missing, generation),
+        };
+        let entry = Rc::new(entry);
+        lane.cache.borrow_mut().put(place, Rc::clone(&entry));
+        return Ok(entry);
+    }
+    Err(io::Error::from(io::ErrorKind::ResourceBusy))
 }

@@ -12,8 +12,9 @@ use crate::request::Request;
 pub(super) struct Validators<'entry> {
     /// The entity tag with its quotes; strong.
     pub etag: &'entry str,
-    /// When the file was last modified, in whole seconds since 1970.
-    pub modified_unix_seconds: u64,
+    /// When the file was last modified, in whole seconds since 1970. None for what is no file:
+    /// conditions on time are then ignored (section 13.1.3).
+    pub modified_unix_seconds: Option<u64>,
 }
 
 /// What the conditions of a request say.
@@ -35,7 +36,7 @@ pub(super) fn evaluate(request: &Request<'_>, validators: Validators<'_>) -> Ver
             return Verdict::Failed;
         }
     } else if let Some(date) = date(request, "if-unmodified-since")
-        && validators.modified_unix_seconds > date
+        && validators.modified_unix_seconds.is_some_and(|modified| modified > date)
     {
         return Verdict::Failed;
     }
@@ -44,7 +45,7 @@ pub(super) fn evaluate(request: &Request<'_>, validators: Validators<'_>) -> Ver
             return Verdict::NotModified;
         }
     } else if let Some(date) = date(request, "if-modified-since")
-        && validators.modified_unix_seconds <= date
+        && validators.modified_unix_seconds.is_some_and(|modified| modified <= date)
     {
         return Verdict::NotModified;
     }
@@ -59,7 +60,8 @@ pub(super) fn range_counts(request: &Request<'_>, validators: Validators<'_>) ->
         return value == validators.etag.as_bytes();
     }
     // An exact match of the date, as section 13.1.5 asks; a weak tag never matches.
-    date(request, "if-range") == Some(validators.modified_unix_seconds)
+    let date = date(request, "if-range");
+    date.is_some() && date == validators.modified_unix_seconds
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

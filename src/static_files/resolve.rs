@@ -1,8 +1,8 @@
-//! A path to what is on disk: an open regular file, a folder with an index, or nothing.
+//! A path to what is on disk: an open regular file, another address, a folder to show, or nothing.
 //!
 //! The kernel keeps the path beneath the root (see `uring::open_beneath`); here are only the rules
-//! that it cannot know: hidden names, index files, regular files only. What may not be served looks
-//! as if it were not there.
+//! that it cannot know: hidden names, index files, addresses without extension or with a slash,
+//! regular files only. What may not be served looks as if it were not there.
 
 use std::ffi::CString;
 use std::io;
@@ -14,86 +14,187 @@ use rustix::fs::Stat;
 use rustix::io::Errno;
 
 use crate::limits::OPEN_TRIES_MAX;
+use crate::static_files::CleanUrls;
+use crate::static_files::Hidden;
+use crate::static_files::Listing;
+use crate::static_files::Options;
+use crate::static_files::Symlinks;
+use crate::static_files::TrailingSlash;
 use crate::uring::Io;
+use crate::uring::open_beneath::Links;
 use crate::uring::open_beneath::open_beneath;
 
-/// The file that stands for a folder.
-const INDEX: &[u8] = b"index.html";
+/// What a clean address leaves away.
+const PAGE_EXTENSION: &[u8] = b".html";
 
 /// What is at a path.
 pub(super) enum Found {
     /// A regular file, open for reading.
-    File {
-        /// The open file.
-        fd: Rc<OwnedFd>,
-        /// What fstat(2) said after opening.
-        stat: Box<Stat>,
-        /// Its name, for the media type.
-        name: Vec<u8>,
-    },
-    /// A folder that has an index, asked for without its slash.
-    Folder,
+    File(OpenFile),
+    /// The page has another address.
+    Moved(Slash),
+    /// A folder without an index that shows what is in it.
+    Folder(OwnedFd),
     /// Nothing that may be served.
     Missing,
 }
 
-/// Finds what `path` (decoded, with its leading slash) is beneath `root`.
-///
-/// # Errors
-///
-/// Only what is our trouble and not the path's: EMFILE, ENFILE, ENOMEM, EIO.
-pub(super) async fn resolve(io: Io, root: &Rc<OwnedFd>, path: &[u8]) -> io::Result<Found> {
-    let Some(relative) = servable(path) else { return Ok(Found::Missing) };
-    let (found, is_index) = match open(io, root, relative).await? {
-        Opened::File(fd, stat) => return Ok(file(fd, stat, relative)),
-        Opened::Folder if relative.is_empty() || relative.ends_with(b"/") => {
-            (open(io, root, &[relative, INDEX].concat()).await?, Asked::Index)
+/// A regular file that answers for a path.
+pub(super) struct OpenFile {
+    /// Open for reading.
+    pub fd: OwnedFd,
+    /// What fstat(2) said after opening.
+    pub stat: Box<Stat>,
+    /// Its own path beneath the root, without a slash before it.
+    pub source: Vec<u8>,
+}
+
+/// What makes the other address of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slash {
+    /// A slash behind it.
+    Added,
+    /// The slash behind it is taken away.
+    Removed,
+}
+
+/// Where paths are looked for, and by which rules.
+#[derive(Clone, Copy)]
+pub(super) struct Ground<'f> {
+    pub io: Io,
+    pub root: &'f Rc<OwnedFd>,
+    pub options: &'f Options,
+}
+
+/// How a path ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// The root itself, which has its slash in any case.
+    Root,
+    Slashed,
+    Bare,
+}
+
+impl Ground<'_> {
+    /// Finds what `path` (decoded, with its leading slash, no two of them in a row) is.
+    ///
+    /// # Errors
+    ///
+    /// Only what is our trouble and not the path's: EMFILE, ENFILE, ENOMEM, EIO.
+    pub(super) async fn resolve(self, path: &[u8]) -> io::Result<Found> {
+        let Some(relative) = servable(path, self.options.hidden) else { return Ok(Found::Missing) };
+        let (bare, form) = match relative.strip_suffix(b"/") {
+            _ if relative.is_empty() => (relative, Form::Root),
+            Some(bare) => (bare, Form::Slashed),
+            None => (relative, Form::Bare),
+        };
+        match self.open(relative).await? {
+            Opened::File(fd, stat) => {
+                return Ok(Found::File(OpenFile { fd, stat, source: relative.to_vec() }));
+            }
+            Opened::Folder(fd) => match self.folder(fd, bare, form).await? {
+                Found::Missing => {}
+                found => return Ok(found),
+            },
+            Opened::Nothing => {}
         }
-        Opened::Folder => (open(io, root, &[relative, b"/", INDEX].concat()).await?, Asked::Folder),
-        Opened::Nothing => return Ok(Found::Missing),
-    };
-    Ok(match (found, is_index) {
-        (Opened::File(fd, stat), Asked::Index) => file(fd, stat, INDEX),
-        (Opened::File(..), Asked::Folder) => Found::Folder,
-        (Opened::Folder | Opened::Nothing, _) => Found::Missing,
-    })
+        match (self.options.clean_urls, form) {
+            (CleanUrls::Off, _) | (_, Form::Root) => Ok(Found::Missing),
+            (CleanUrls::On, _) => self.page(bare, form).await,
+        }
+    }
+
+    /// Opens a file by its path beneath the root, by the form of which nothing is decided.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ground::resolve`].
+    pub(super) async fn file(self, relative: &[u8]) -> io::Result<Option<OpenFile>> {
+        match self.open(relative).await? {
+            Opened::File(fd, stat) => Ok(Some(OpenFile { fd, stat, source: relative.to_vec() })),
+            Opened::Folder(_) | Opened::Nothing => Ok(None),
+        }
+    }
+
+    /// The index of a folder, or the folder itself.
+    async fn folder(self, fd: OwnedFd, bare: &[u8], form: Form) -> io::Result<Found> {
+        for name in &self.options.index {
+            let source = joined(bare, name.as_bytes());
+            let Some(file) = self.file(&source).await? else { continue };
+            return Ok(match (form, self.options.trailing_slash) {
+                (Form::Bare, TrailingSlash::Folders | TrailingSlash::Add) => {
+                    Found::Moved(Slash::Added)
+                }
+                (Form::Slashed, TrailingSlash::Remove) => Found::Moved(Slash::Removed),
+                _ => Found::File(file),
+            });
+        }
+        Ok(match (self.options.listing, form) {
+            (Listing::Off, _) => Found::Missing,
+            // Its links are relative, so it has no other address.
+            (Listing::On, Form::Bare) => Found::Moved(Slash::Added),
+            (Listing::On, Form::Slashed | Form::Root) => Found::Folder(fd),
+        })
+    }
+
+    /// A page whose address lacks its extension.
+    async fn page(self, bare: &[u8], form: Form) -> io::Result<Found> {
+        let policy = self.options.trailing_slash;
+        if (form, policy) == (Form::Slashed, TrailingSlash::Folders) {
+            return Ok(Found::Missing);
+        }
+        let Some(file) = self.file(&[bare, PAGE_EXTENSION].concat()).await? else {
+            return Ok(Found::Missing);
+        };
+        Ok(match (form, policy) {
+            (Form::Bare, TrailingSlash::Add) => Found::Moved(Slash::Added),
+            (Form::Slashed, TrailingSlash::Remove) => Found::Moved(Slash::Removed),
+            _ => Found::File(file),
+        })
+    }
+
+    async fn open(self, relative: &[u8]) -> io::Result<Opened> {
+        let path = if relative.is_empty() { b"." } else { relative };
+        // A NUL cannot be in the path: `request::target` refuses it.
+        let Ok(path) = CString::new(path) else { return Ok(Opened::Nothing) };
+        let links = links(self.options.symlinks);
+        try_to_open(|| open_beneath(self.io, self.root, path.clone(), links)).await
+    }
 }
 
-enum Asked {
-    Index,
-    Folder,
+/// The operator's word as the kernel's.
+pub(super) const fn links(symlinks: Symlinks) -> Links {
+    match symlinks {
+        Symlinks::Beneath => Links::Beneath,
+        Symlinks::Refused => Links::Refused,
+        Symlinks::Followed => Links::Followed,
+    }
 }
 
-enum Opened {
-    File(OwnedFd, Box<Stat>),
-    Folder,
-    Nothing,
+/// The path of what is called `name` in a folder; the root is empty.
+pub(super) fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
 }
 
-fn file(fd: OwnedFd, stat: Box<Stat>, name: &[u8]) -> Found {
-    Found::File { fd: Rc::new(fd), stat, name: name.to_vec() }
+/// Whether a name in a folder is hidden: it begins with a dot and is not `.well-known` (RFC 8615).
+pub(super) fn is_hidden(name: &[u8], hidden: Hidden) -> bool {
+    hidden == Hidden::Refused && name.first() == Some(&b'.') && name != b".well-known"
 }
 
 /// The path relative to the root, or None when its form alone says that nothing is served there:
-/// empty segments (a `//` is no `/`), and names that begin with a dot, but for `.well-known` (RFC
-/// 8615).
-fn servable(path: &[u8]) -> Option<&[u8]> {
+/// hidden names, and empty segments.
+fn servable(path: &[u8], hidden: Hidden) -> Option<&[u8]> {
     let relative = path.strip_prefix(b"/")?;
     let inner = relative.strip_suffix(b"/").unwrap_or(relative);
-    let visible = |segment: &[u8]| match segment.first() {
-        None => false,
-        Some(b'.') => segment == b".well-known",
-        Some(_) => true,
-    };
+    let visible = |segment: &[u8]| !segment.is_empty() && !is_hidden(segment, hidden);
     let good = relative.is_empty() || inner.split(|byte| *byte == b'/').all(visible);
     good.then_some(relative)
 }
 
-async fn open(io: Io, root: &Rc<OwnedFd>, relative: &[u8]) -> io::Result<Opened> {
-    let path = if relative.is_empty() { b"." } else { relative };
-    // A NUL cannot be in the path: `request::target` refuses it.
-    let Ok(path) = CString::new(path) else { return Ok(Opened::Nothing) };
-    try_to_open(|| open_beneath(io, root, path.clone())).await
+enum Opened {
+    File(OwnedFd, Box<Stat>),
+    Folder(OwnedFd),
+    Nothing,
 }
 
 async fn try_to_open<F>(mut open: impl FnMut() -> F) -> io::Result<Opened>
@@ -117,7 +218,7 @@ fn classify(fd: OwnedFd) -> io::Result<Opened> {
     let stat = rustix::fs::fstat(&fd)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Opened::File(fd, Box::new(stat)),
-        FileType::Directory => Opened::Folder,
+        FileType::Directory => Opened::Folder(fd),
         _ => Opened::Nothing,
     })
 }
@@ -147,7 +248,7 @@ mod tests {
                     std::fs::File::open("/").map(OwnedFd::from)
                 })
             }));
-            let found = matches!(opened.unwrap(), Opened::Folder);
+            let found = matches!(opened.unwrap(), Opened::Folder(_));
             assert_eq!(found, failures < OPEN_TRIES_MAX, "{failures} failures");
             assert_eq!(tries, (failures + 1).min(OPEN_TRIES_MAX));
         }
@@ -163,12 +264,77 @@ mod tests {
             (b"/.well-known/acme", b".well-known/acme"),
         ];
         for (path, relative) in good {
-            assert_eq!(servable(path), Some(*relative));
+            assert_eq!(servable(path, Hidden::Refused), Some(*relative));
         }
-        let bad: &[&[u8]] =
-            &[b"//", b"/a//b", b"//a", b"/.git/config", b"/a/.env", b"*", b"", b"/a//"];
+        let bad: &[&[u8]] = &[b"//", b"/a//b", b"//a", b"*", b"", b"/a//"];
         for path in bad {
-            assert_eq!(servable(path), None, "{}", path.escape_ascii());
+            for hidden in [Hidden::Refused, Hidden::Served] {
+                assert_eq!(servable(path, hidden), None, "{}", path.escape_ascii());
+            }
         }
+        let dotted: &[&[u8]] = &[b"/.git/config", b"/a/.env", b"/.a/", b"/.well-known/.a"];
+        for path in dotted {
+            assert_eq!(servable(path, Hidden::Refused), None, "{}", path.escape_ascii());
+            assert_eq!(servable(path, Hidden::Served), Some(&path[1..]));
+        }
+    }
+
+    /// A folder with a page, a folder with an index, one without, and a file.
+    const TREE: &[&str] = &["index.html", "about.html", "a.txt", "docs/index.html", "empty/a.txt"];
+
+    /// What the tree gives for a path: its file, or a word.
+    fn found(root: &std::path::Path, options: &Options, path: &str) -> String {
+        let runtime = Runtime::epoll().unwrap();
+        let fd = Rc::new(OwnedFd::from(std::fs::File::open(root).unwrap()));
+        let ground = Ground { io: runtime.io(), root: &fd, options };
+        match runtime.block_on(ground.resolve(path.as_bytes())).unwrap() {
+            Found::File(file) => String::from_utf8(file.source).unwrap(),
+            Found::Moved(Slash::Added) => "+/".to_owned(),
+            Found::Moved(Slash::Removed) => "-/".to_owned(),
+            Found::Folder(_) => "list".to_owned(),
+            Found::Missing => "-".to_owned(),
+        }
+    }
+
+    #[test]
+    fn addresses_with_and_without_slash_and_extension() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in TREE {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        let paths =
+            ["/", "/a.txt", "/a.txt/", "/about", "/about/", "/docs", "/docs/", "/empty", "/empty/"];
+        let (about, docs) = ("about.html", "docs/index.html");
+        use TrailingSlash::{Add, Folders, Keep, Remove};
+        let table = [
+            (CleanUrls::Off, Folders, ["-", "-", "+/", docs]),
+            (CleanUrls::Off, Add, ["-", "-", "+/", docs]),
+            (CleanUrls::Off, Remove, ["-", "-", docs, "-/"]),
+            (CleanUrls::Off, Keep, ["-", "-", docs, docs]),
+            (CleanUrls::On, Folders, [about, "-", "+/", docs]),
+            (CleanUrls::On, Add, ["+/", about, "+/", docs]),
+            (CleanUrls::On, Remove, [about, "-/", docs, "-/"]),
+            (CleanUrls::On, Keep, [about, about, docs, docs]),
+        ];
+        for (clean_urls, trailing_slash, pages) in table {
+            for (listing, lists) in [(Listing::Off, ["-", "-"]), (Listing::On, ["+/", "list"])] {
+                let root = folder.path().to_owned();
+                let options =
+                    Options { clean_urls, trailing_slash, listing, ..Options::plain(root) };
+                let all = [["index.html", "a.txt", "-"].as_slice(), &pages, &lists].concat();
+                for (path, expected) in paths.iter().zip(all) {
+                    let given = found(folder.path(), &options, path);
+                    assert_eq!(given, expected, "{path} {clean_urls:?} {trailing_slash:?}");
+                }
+            }
+        }
+        let index = vec!["none.html".to_owned(), "a.txt".to_owned()];
+        let options = Options { index, ..Options::plain(folder.path().to_owned()) };
+        assert_eq!(found(folder.path(), &options, "/empty/"), "empty/a.txt");
+        assert_eq!(found(folder.path(), &options, "/"), "a.txt");
+        let options = Options { index: Vec::new(), ..options };
+        assert_eq!(found(folder.path(), &options, "/docs/"), "-");
     }
 }

@@ -1,14 +1,16 @@
 //! openat2(2) beneath a directory: path safety belongs to the kernel, in one call and with no
 //! window.
 //!
-//! `..`, absolute symlinks and symlinks that lead out of the directory are refused with EXDEV, the
-//! magic links of /proc with ELOOP. A symlink that stays beneath is followed. Opening never blocks
-//! on a FIFO or a device (O_NONBLOCK) and never makes a terminal ours (O_NOCTTY).
+//! By default `..`, absolute symlinks and symlinks that lead out of the directory are refused with
+//! EXDEV, and a symlink that stays beneath is followed ([`Links`] has the other ways). The magic
+//! links of /proc are refused with ELOOP. Opening never blocks on a FIFO or a device (O_NONBLOCK)
+//! and never makes a terminal ours (O_NOCTTY).
 
 #![expect(unsafe_code, reason = "builds an OPENAT2 entry and owns the descriptor that it gives")]
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
@@ -24,11 +26,15 @@ use rustix::fs::ResolveFlags;
 use crate::uring::Io;
 use crate::uring::operation::submit;
 
-/// What the kernel reads while it opens: the directory, the path, and how to resolve it.
-struct Opening {
-    directory: Rc<OwnedFd>,
-    path: CString,
-    how: Box<types::OpenHow>,
+/// Which symbolic links on the way are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Those that stay beneath the directory.
+    Beneath,
+    /// None: ELOOP.
+    Refused,
+    /// All. A path without `..` still begins beneath the directory.
+    Followed,
 }
 
 /// Opens `path`, relative and beneath `directory`, for reading.
@@ -39,18 +45,58 @@ struct Opening {
 /// # Errors
 ///
 /// errno of openat2(2). EAGAIN means that a folder of the path was renamed meanwhile: try again.
-pub async fn open_beneath(io: Io, directory: &Rc<OwnedFd>, path: CString) -> io::Result<OwnedFd> {
+pub async fn open_beneath(
+    io: Io,
+    directory: &Rc<OwnedFd>,
+    path: CString,
+    links: Links,
+) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::NO_MAGICLINKS
+        | match links {
+            Links::Beneath => ResolveFlags::BENEATH,
+            Links::Refused => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS,
+            Links::Followed => ResolveFlags::empty(),
+        };
+    open(io, Some(Rc::clone(directory)), path, flags, resolve).await
+}
+
+/// Opens the directory at an absolute path, as what others are opened beneath. All links are
+/// followed: the operator names it.
+///
+/// # Errors
+///
+/// errno of openat2(2).
+pub async fn open_directory(io: Io, path: CString) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    open(io, None, path, flags, ResolveFlags::empty()).await
+}
+
+/// What the kernel reads while it opens: the directory, the path, and how to resolve it.
+struct Opening {
+    directory: Option<Rc<OwnedFd>>,
+    path: CString,
+    how: Box<types::OpenHow>,
+}
+
+async fn open(
+    io: Io,
+    directory: Option<Rc<OwnedFd>>,
+    path: CString,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> io::Result<OwnedFd> {
     if io == Io::Epoll {
-        let opened = rustix::fs::openat2(&**directory, path, flags, Mode::empty(), resolve);
+        let directory = directory.as_ref().map_or(rustix::fs::CWD, |fd| fd.as_fd());
+        let opened = rustix::fs::openat2(directory, path, flags, Mode::empty(), resolve);
         return opened.map_err(io::Error::from);
     }
     let how = types::OpenHow::new().flags(u64::from(flags.bits())).resolve(resolve.bits());
-    let keep = Opening { directory: Rc::clone(directory), path, how: Box::new(how) };
-    let directory_fd = types::Fd(keep.directory.as_raw_fd());
+    let keep = Opening { directory, path, how: Box::new(how) };
+    let directory_fd = keep.directory.as_ref().map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd());
     let entry =
-        opcode::OpenAt2::new(directory_fd, keep.path.as_ptr(), &raw const *keep.how).build();
+        opcode::OpenAt2::new(types::Fd(directory_fd), keep.path.as_ptr(), &raw const *keep.how)
+            .build();
     // SAFETY: the path's bytes and `how` lie on the heap and are owned by `keep`, which also holds
     // the directory open; OPENAT2 completes once. Storing either inline in `Opening` would undo it.
     let operation = unsafe { submit(entry, keep) };

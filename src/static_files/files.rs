@@ -1,0 +1,102 @@
+//! One folder of files as a lane holds it: what the operator says of it, and the open root.
+//!
+//! The root is opened anew when its path has come to lead to another folder, so that a deploy that
+//! turns a symbolic link shows within a second. What was found beneath the old one is then stale.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+
+use crate::clock::Moment;
+use crate::limits::FILE_FRESH_TIME;
+use crate::static_files::Options;
+use crate::static_files::media_type::Types;
+use crate::static_files::resolve::Ground;
+use crate::uring::Io;
+use crate::uring::open_beneath::open_directory;
+
+/// One folder of files.
+pub struct Files {
+    pub(super) options: Options,
+    pub(super) types: Types,
+    /// Its number, by which the cache tells it from others.
+    pub(super) number: usize,
+    root: RefCell<Root>,
+    checked: Cell<Moment>,
+    generation: Cell<u64>,
+}
+
+struct Root {
+    fd: Rc<OwnedFd>,
+    place: Place,
+}
+
+/// Device and inode.
+type Place = (u64, u64);
+
+impl Files {
+    /// Opens the folder that paths are resolved beneath. `number` is its index among those of the
+    /// lane.
+    ///
+    /// # Errors
+    ///
+    /// errno of open(2).
+    pub fn open(options: &Options, number: usize) -> io::Result<Self> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&options.root, flags, Mode::empty())?;
+        let place = place(&fd)?;
+        Ok(Self {
+            options: options.clone(),
+            types: Types::new(&options.types),
+            number,
+            root: RefCell::new(Root { fd: Rc::new(fd), place }),
+            checked: Cell::new(Moment::now()),
+            generation: Cell::new(0),
+        })
+    }
+
+    /// How often the root has changed. What was found in an earlier generation is stale.
+    pub(super) const fn generation(&self) -> u64 {
+        self.generation.get()
+    }
+
+    /// Opens the root anew if that was long ago and its path leads elsewhere now. Where it leads
+    /// nowhere, the old one stays: a deploy may be half done.
+    pub(super) async fn refresh(&self, io: Io) {
+        let now = Moment::now();
+        if now.since(self.checked.get()) < FILE_FRESH_TIME {
+            return;
+        }
+        self.checked.set(now); // others go on with the old one meanwhile
+        let Ok(path) = CString::new(self.options.root.as_os_str().as_bytes()) else { return };
+        let Ok(fd) = open_directory(io, path).await else { return };
+        let Ok(place) = place(&fd) else { return };
+        if place != self.root.borrow().place {
+            tracing::debug!(root = %self.options.root.display(), "the folder is another one now");
+            self.root.replace(Root { fd: Rc::new(fd), place });
+            self.generation.set(self.generation.get() + 1);
+        }
+    }
+
+    /// The open root.
+    pub(super) fn root(&self) -> Rc<OwnedFd> {
+        Rc::clone(&self.root.borrow().fd)
+    }
+
+    /// Where to look for paths. `root` is [`Files::root`].
+    pub(super) const fn ground<'f>(&'f self, io: Io, root: &'f Rc<OwnedFd>) -> Ground<'f> {
+        Ground { io, root, options: &self.options }
+    }
+}
+
+fn place(fd: &OwnedFd) -> io::Result<Place> {
+    let stat = rustix::fs::fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}

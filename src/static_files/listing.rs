@@ -1,0 +1,120 @@
+//! What is in a folder, as far as it may be served: names, sizes, times. It reads the disk and may
+//! wait for it, so it runs in the workshop.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::AtFlags;
+use rustix::fs::Dir;
+use rustix::fs::FileType;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+use rustix::fs::ResolveFlags;
+use rustix::fs::Stat;
+
+use crate::limits::LISTING_ENTRIES_MAX;
+use crate::static_files::Hidden;
+use crate::static_files::Symlinks;
+use crate::static_files::cache::Variant;
+use crate::static_files::entry::Identity;
+use crate::static_files::listing_page;
+use crate::static_files::listing_page::Listed;
+use crate::static_files::resolve::is_hidden;
+use crate::static_files::resolve::joined;
+
+/// A folder to be read, on whatever thread.
+pub(super) struct Reader {
+    /// What links are followed beneath.
+    pub root: OwnedFd,
+    /// Open for reading.
+    pub folder: OwnedFd,
+    /// Decoded, from the root on, with a slash at both ends.
+    pub path: Vec<u8>,
+    pub hidden: Hidden,
+    pub symlinks: Symlinks,
+}
+
+/// What was read.
+pub(super) struct Read {
+    path: Vec<u8>,
+    listed: Vec<Listed>,
+    completeness: Completeness,
+}
+
+/// Whether a folder is shown whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completeness {
+    Whole,
+    /// It has more than [`LISTING_ENTRIES_MAX`] names: these are some of them.
+    Cut,
+}
+
+impl Reader {
+    /// Reads the folder, sorted.
+    ///
+    /// # Errors
+    ///
+    /// errno of getdents(2). A name that is gone when it is looked at is left out.
+    pub(super) fn read(self) -> io::Result<Read> {
+        let mut listed = Vec::new();
+        let mut completeness = Completeness::Whole;
+        for name in Dir::read_from(&self.folder)? {
+            let name = name?;
+            let bytes = name.file_name().to_bytes();
+            if bytes == b"." || bytes == b".." || is_hidden(bytes, self.hidden) {
+                continue;
+            }
+            if listed.len() == LISTING_ENTRIES_MAX {
+                completeness = Completeness::Cut;
+                break;
+            }
+            listed.extend(self.look_at(bytes));
+        }
+        listing_page::sort(&mut listed);
+        Ok(Read { path: self.path, listed, completeness })
+    }
+
+    /// A name that is served, or None.
+    fn look_at(&self, name: &[u8]) -> Option<Listed> {
+        let mut stat = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+            stat = self.follow(name)?;
+        }
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => listing_page::Kind::File,
+            FileType::Directory => listing_page::Kind::Folder,
+            _ => return None,
+        };
+        let identity = Identity::of(&stat);
+        Some(Listed {
+            name: name.to_vec(),
+            kind,
+            size_bytes: identity.size_bytes(),
+            modified_unix_seconds: identity.modified_unix_seconds(),
+        })
+    }
+
+    /// What a link leads to, where it may be followed.
+    fn follow(&self, name: &[u8]) -> Option<Stat> {
+        let resolve = match self.symlinks {
+            Symlinks::Refused => return None,
+            Symlinks::Beneath => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+            Symlinks::Followed => ResolveFlags::NO_MAGICLINKS,
+        };
+        let relative = self.path.strip_prefix(b"/").unwrap_or(&self.path);
+        let path = joined(relative.strip_suffix(b"/").unwrap_or(relative), name);
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve).ok()?;
+        rustix::fs::fstat(fd).ok()
+    }
+}
+
+impl Read {
+    /// The folder in a form: [`Variant::Json`], or a page.
+    pub(super) fn encode(&self, form: Variant) -> Vec<u8> {
+        match form {
+            Variant::Json => listing_page::json(&self.listed),
+            _ => listing_page::html(&self.path, &self.listed, self.completeness),
+        }
+    }
+}
