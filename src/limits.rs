@@ -160,6 +160,12 @@ pub const FORM_STEPS_MAX: usize = 6;
 pub const LISTING_ENTRIES_MAX: usize = 10_000;
 /// Tries to open a path while its folders are being renamed (openat2(2): EAGAIN).
 pub const OPEN_TRIES_MAX: usize = 4;
+/// Ranges in one Range field. Over it the field is ignored, and the whole is sent. Apache takes
+/// 200, nginx any number; readers of documents and archives ask for a few.
+pub const RANGES_MAX: usize = 64;
+/// What a part of multipart/byteranges costs beside its bytes: its boundary and two fields have 100
+/// to 150. Ranges with a smaller gap between them are sent as one.
+pub const RANGE_PART_HEAD_BYTES: u64 = 128;
 
 // ---- work off the I/O thread -----------------------------------------------------------------
 
