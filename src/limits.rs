@@ -151,6 +151,10 @@ pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
+/// stub
+pub const COMPRESS_BYTES_MIN: u64 = 1024;
+/// stub
+pub const COMPRESS_BYTES_MAX: u64 = 4194304;
 /// Steps to the form of a file that a client takes: its sidecars are looked for, one of them is
 /// loaded again, the file is compressed. Over it the file is sent as it is: another one takes the
 /// cache's room faster than this one can use it.

@@ -136,9 +136,7 @@ async fn fail(
     let service = std::rc::Rc::clone(&connection.service);
     let answer = error_page::Answer { head, asked: call.asked, connection: field };
     let bytes = match service.error_page(call.site, status) {
-        Some((files, path)) => {
-            error_page::answer_with(connection, answer, files, path).await?
-        }
+        Some((files, path)) => error_page::answer_with(connection, answer, files, path).await?,
         None => answer.encode(&service, &mut connection.outbox.bytes),
     };
     call.log(&service, status, bytes);

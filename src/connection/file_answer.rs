@@ -129,10 +129,7 @@ fn put_head(
 }
 
 /// Sends the body of an answer whose head is in the outbox.
-pub(super) async fn send(
-    connection: &mut Connection,
-    file: SendFile,
-) -> Result<Settlement, Ended> {
+pub(super) async fn send(connection: &mut Connection, file: SendFile) -> Result<Settlement, Ended> {
     let SendFile { entry, body, status, settlement, record } = file;
     let Some(content) = entry.file() else { return Err(Ended::CutShort) };
     let mut sent_bytes = 0;

@@ -71,7 +71,6 @@ use crate::request::head::Parsed;
 use crate::request::head::Scan;
 use crate::response::Head;
 use crate::response::head::ConnectionField;
-use crate::static_files;
 use crate::uring::socket::End;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;

@@ -92,7 +92,7 @@ pub enum Content {
 /// What changes when a file does: device, inode, size, modification and status-change times in
 /// nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     size_bytes: u64,
@@ -137,9 +137,8 @@ impl Entry {
 
     /// Whether it is this version of this file.
     pub(super) fn is_version(&self, source: &[u8], identity: Identity) -> bool {
-        let same = |file: &File| {
-            file.identity == Some(identity) && file.description.source == source
-        };
+        let same =
+            |file: &File| file.identity == Some(identity) && file.description.source == source;
         self.file().is_some_and(same)
     }
 
@@ -160,7 +159,7 @@ const HTTP_DATE_SECONDS_MAX: u64 = 253_402_300_799;
 impl Identity {
     /// The identity in what fstat(2) says.
     #[must_use]
-    pub fn of(stat: &Stat) -> Self {
+    pub(super) fn of(stat: &Stat) -> Self {
         let nanoseconds =
             |seconds: i64, part: u64| i128::from(seconds) * 1_000_000_000 + i128::from(part);
         Self {
@@ -174,7 +173,7 @@ impl Identity {
 
     /// Bytes of the file.
     #[must_use]
-    pub const fn size_bytes(&self) -> u64 {
+    pub(super) const fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
@@ -227,10 +226,7 @@ impl File {
         let etag = format!("\"{}-{}{COMPRESSION_REVISION}\"", origin.tag(), coding.token());
         let description = Description { coding: Some(coding), ..description };
         let modified = Modified::of(&origin);
-        Self {
-            origin: Some(origin),
-            ..Self::of_made(description, etag, Some(modified), made)
-        }
+        Self { origin: Some(origin), ..Self::of_made(description, etag, Some(modified), made) }
     }
 
     /// Bytes that come from no file, with a tag of their content.

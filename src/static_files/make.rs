@@ -43,11 +43,7 @@ pub(super) enum Outcome<T> {
 }
 
 /// Takes a small file into memory, whole and of one version; keeps a large one open.
-pub(super) async fn load(
-    io: Io,
-    fd: OwnedFd,
-    identity: Identity,
-) -> io::Result<Outcome<Content>> {
+pub(super) async fn load(io: Io, fd: OwnedFd, identity: Identity) -> io::Result<Outcome<Content>> {
     let fd = Rc::new(fd);
     let size_bytes = identity.size_bytes();
     if size_bytes > INLINE_FILE_BYTES_MAX {
@@ -85,7 +81,7 @@ pub(super) async fn compressed(
     let Some(origin) = file.identity() else { return Ok(Outcome::Done(None)) };
     let source = Source::of(file)?;
     let size_bytes = file.size_bytes;
-    let job = move || Ok(compress(coding, &source.read(size_bytes)?).map(hold).transpose()?);
+    let job = move || compress(coding, &source.read(size_bytes)?).map(hold).transpose();
     let made: io::Result<Option<Held>> = match workshop.run(job).await {
         Ok(made) => made,
         Err(Busy) => return Ok(Outcome::Done(None)),

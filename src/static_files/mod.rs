@@ -152,10 +152,12 @@ fn known(
     }
     match &plain.kind {
         Kind::File(_) if request.header("accept-encoding").is_none() => Some(plain),
-        Kind::File(_) => match choice::next(cache, files, path, &plain, choice::accepted(request)) {
-            Next::Use(entry) => Some(entry),
-            Next::FindSidecars | Next::Compress(_) => None,
-        },
+        Kind::File(_) => {
+            match choice::next(cache, files, path, &plain, choice::accepted(request)) {
+                Next::Use(entry) => Some(entry),
+                Next::FindSidecars | Next::Compress(_) => None,
+            }
+        }
         Kind::Folder => fresh(Wish::of(request).page, path),
         Kind::Moved(_) | Kind::Missing | Kind::NotAcceptable => Some(plain),
     }
@@ -292,8 +294,7 @@ async fn find_sidecars(
     let mut present = [false; Coding::ALL.len()];
     for coding in Coding::ALL {
         let source = [&file.description().source, coding.extension().as_bytes()].concat();
-        let Some(Some(open)) =
-            give_back(lane, files.ground(lane.io, &root).file(&source).await)?
+        let Some(Some(open)) = give_back(lane, files.ground(lane.io, &root).file(&source).await)?
         else {
             continue;
         };

@@ -115,7 +115,7 @@ mod tests {
         let head::Parsed::Complete(request) = head::parse(text.as_bytes(), &mut slots) else {
             panic!("not a request: {text}");
         };
-        check(&request, Validators { etag: ETAG, modified_unix_seconds: MODIFIED })
+        check(&request, Validators { etag: ETAG, modified_unix_seconds: Some(MODIFIED) })
     }
 
     #[test]

@@ -113,7 +113,7 @@ fn one_byte_range_is_answered_with_206() {
         let response = client.request("GET", path, &format!("Range: bytes={size}-\r\n"), b"");
         assert_eq!(response.status, 416);
         assert_eq!(response.header("content-range"), Some(format!("bytes */{size}").as_str()));
-        for whole in ["bytes=0-1,5-6", "items=0-1", "bytes=9-1"] {
+        for whole in ["bytes=0-1,5-4", "items=0-1", "bytes=9-1"] {
             let response = client.request("GET", path, &format!("Range: {whole}\r\n"), b"");
             assert_eq!((response.status, response.body.len()), (200, size), "{whole}");
         }
@@ -144,7 +144,12 @@ fn a_folder_has_its_slash_and_its_index() {
 fn the_redirect_of_a_folder_never_leads_to_another_host() {
     let site = Site::new(&[("evil.test/index.html", b"x"), ("\\evil/index.html", b"x")]);
     let server = serve(&site);
-    assert_eq!(server.get("//evil.test").status, 404);
+    // A run of slashes is one slash, in what is looked for and in what is told.
+    for path in ["//evil.test", "///evil.test", "//evil.test?x"] {
+        let response = server.get(path);
+        let location = response.header("location").unwrap();
+        assert!(location.starts_with("/evil.test/"), "{path}: {location}");
+    }
     assert_eq!(server.get("/\\evil").header("location"), Some("/%5Cevil/"));
     let mut client = server.connect();
     client.send("GET http://other.test/evil.test HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -157,9 +162,15 @@ fn what_is_not_there_or_not_allowed_is_told_so() {
     site.write(".well-known/acme", b"token");
     let server = serve(&site);
     let mut client = server.connect();
-    for path in
-        ["/none", "/a.txt/", "/a.txt/b", "/.secret", "/.git/config", "//a.txt", "/x/../.git/config"]
-    {
+    for path in [
+        "/none",
+        "/a.txt/",
+        "/a.txt/b",
+        "/.secret",
+        "/.git/config",
+        "//.secret",
+        "/x/../.git/config",
+    ] {
         let response = client.get(path);
         assert_eq!(response.status, 404, "{path}");
         assert!(!response.text().contains(&*site.path().to_string_lossy()));
@@ -172,6 +183,7 @@ fn what_is_not_there_or_not_allowed_is_told_so() {
     }
     assert_eq!(client.request("OPTIONS", "/a.txt", "", b"").status, 204);
     assert_eq!(client.get("/a.txt").text(), "text");
+    assert_eq!(client.get("//a.txt").text(), "text", "as with nginx");
 }
 
 #[test]
