@@ -11,6 +11,7 @@ use crate::config::environment::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::owner;
+use crate::config::switch;
 use crate::config::value;
 use crate::config::written::AppOptions;
 use crate::config::written::Options;
@@ -128,7 +129,7 @@ fn options(typed: &mut Arguments, read: &Reader<'_>) -> Result<Options, Mistake>
         proxies: parse(proxies, |list| {
             value::proxies(pieces(list).map(value::proxy).collect::<Result<_, _>>()?)
         })?,
-        forwarded_host: parse(forwarded_host, value::switch)?,
+        forwarded_host: parse(forwarded_host, switch::parse)?,
         lanes: parse(workers, value::lanes)?,
         keep_alive: parse(keep_alive, value::keep_alive)?,
         graceful_timeout: parse(graceful_timeout, value::duration)?,
@@ -146,7 +147,7 @@ fn bind_options(typed: &mut Arguments, read: &Reader<'_>) -> Result<BindOptions,
     let mode = read.one(typed.socket_mode.take(), "--socket-mode", "CORELANE_SOCKET_MODE")?;
     let owner = read.one(typed.socket_owner.take(), "--socket-owner", "CORELANE_SOCKET_OWNER")?;
     Ok(BindOptions {
-        proxy_protocol: parse(proxy_protocol, value::switch)?,
+        proxy_protocol: parse(proxy_protocol, switch::parse)?,
         mode: parse(mode, value::mode)?,
         owner: parse(owner, owner::owner)?,
     })

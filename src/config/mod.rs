@@ -7,13 +7,17 @@
 mod arguments;
 mod binds;
 mod command_line;
+mod disk;
 mod environment;
 mod file;
+mod hosts;
 mod mistake;
 mod owner;
+mod prefix;
 mod settings;
 mod sites;
 mod suggestion;
+mod switch;
 mod table;
 mod value;
 mod venv;

@@ -10,6 +10,7 @@ use crate::address::Proxy;
 use crate::config::arguments::Arguments;
 use crate::config::binds;
 use crate::config::command_line::CommandLine;
+use crate::config::disk;
 use crate::config::environment::Environment;
 use crate::config::file::ConfigFile;
 use crate::config::mistake::Mistake;
@@ -319,7 +320,7 @@ fn access_log(written: Option<Written<AccessLog>>) -> Result<AccessLog, Mistake>
                 "there is no directory \"{folder}\": make it or correct the path"
             )))
         }
-        _ => Ok(AccessLog::File(sites::absolute(path))),
+        _ => Ok(AccessLog::File(disk::absolute(path))),
     }
 }
 

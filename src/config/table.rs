@@ -9,7 +9,7 @@
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::suggestion;
-use crate::config::value::Switch;
+use crate::config::switch::Switch;
 use crate::config::written::Written;
 use std::path::Path;
 use toml::Spanned;
