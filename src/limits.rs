@@ -236,6 +236,19 @@ pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
 /// Networks of proxies that are believed. Over it the start is refused: each new connection is
 /// compared with all of them. The largest content networks publish some 200.
 pub const PROXY_NETWORKS_MAX: usize = 1024;
+/// Rules of one site, counted by their globs. Over it the start is refused: a request is compared
+/// with all of them.
+pub const RULES_PER_SITE_MAX: usize = 1024;
+/// Headers of one rule. Over it the start is refused. Half of what clients commonly take.
+pub const RULE_FIELDS_MAX: usize = 50;
+/// Origins, methods or headers in a list of a rule's `cors`. Over it the start is refused: requests
+/// from other origins are compared with all of them.
+pub const CORS_NAMES_MAX: usize = 256;
+/// The operator's own media types. Over it the start is refused. All registered extensions together
+/// are some 1400, of which most are known without being written.
+pub const MEDIA_TYPES_MAX: usize = 1024;
+/// Names that may stand for a folder. Over it the start is refused: each costs a look at the disk.
+pub const INDEX_NAMES_MAX: usize = 16;
 /// Bytes of the path of a unix socket (unix(7): 108 with the NUL behind them).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 /// Bytes of /etc/passwd or /etc/group that are looked at for the owner of a socket.

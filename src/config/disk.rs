@@ -28,6 +28,23 @@ pub(super) fn directory(written: &Written<PathBuf>) -> Result<PathBuf, Mistake> 
     }
 }
 
+/// A file: its folder and its name.
+pub(super) fn file(written: &Written<PathBuf>) -> Result<(PathBuf, String), Mistake> {
+    let path = absolute(&written.value);
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(written.mistake(format!("\"{shown}\" is a directory: name a file in it")));
+    }
+    let name = path.file_name().and_then(|name| name.to_str());
+    match (path.parent(), name) {
+        (Some(folder), Some(name)) if path.is_file() => Ok((folder.to_owned(), name.to_owned())),
+        _ => {
+            Err(written
+                .mistake(format!("there is no file \"{shown}\": make it or correct the path")))
+        }
+    }
+}
+
 /// A folder, or an archive: Python imports from zip files as well.
 pub(super) fn import_place(
     path: &Path,

@@ -1,6 +1,6 @@
-//! The path of a route, as the router compares it.
+//! Paths of a site as the operator writes them: decoded, and such as a request can have.
 //!
-//! It takes one text and gives the prefix or a sentence.
+//! It takes one text and gives the path or a sentence.
 
 use crate::route::Slash;
 
@@ -21,6 +21,25 @@ pub(super) fn prefix(text: &str) -> Result<(String, Slash), String> {
             "\"{text}\" has a star, but a path owns all below it already: write \"{below}\""
         ));
     }
+    check_decoded(text, bare)?;
+    Ok((bare.to_owned(), slash))
+}
+
+/// A file beneath a folder, with its leading slash.
+pub(super) fn file(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') {
+        let bare = text.strip_prefix("./").unwrap_or(text);
+        return Err(format!("\"{text}\" does not begin with a slash: write \"/{bare}\""));
+    }
+    if text.ends_with('/') {
+        return Err(format!("\"{text}\" names a folder: write the file, \"{text}index.html\""));
+    }
+    check_decoded(text, text)?;
+    Ok(text.to_owned())
+}
+
+/// Refuses what no decoded path of a request has.
+fn check_decoded(text: &str, bare: &str) -> Result<(), String> {
     if bare.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
         return Err(format!(
             "\"{text}\" has an empty or dotted segment, which no request has: remove it"
@@ -35,7 +54,7 @@ pub(super) fn prefix(text: &str) -> Result<(String, Slash), String> {
     if has_escape(bare) {
         return Err(format!("\"{text}\" is percent-encoded: write the characters themselves"));
     }
-    Ok((bare.to_owned(), slash))
+    Ok(())
 }
 
 fn has_escape(text: &str) -> bool {

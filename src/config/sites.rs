@@ -8,17 +8,20 @@ use crate::config::environment::Environment;
 use crate::config::hosts;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
+use crate::config::policies;
 use crate::config::prefix;
+use crate::config::realms::Realms;
 use crate::config::settings::App;
+use crate::config::settings::Realm;
 use crate::config::settings::Warning;
 use crate::config::suggestion;
-use crate::config::value;
 use crate::config::venv;
+use crate::config::written::ToServe;
 use crate::config::written::Written;
 use crate::config::written::WrittenApp;
 use crate::config::written::WrittenDestination;
+use crate::config::written::WrittenFiles;
 use crate::config::written::WrittenRoute;
-use crate::config::written::WrittenSite;
 use crate::limits::PYTHON_THREADS_DEFAULT;
 use crate::route::Destination;
 use crate::route::Route;
@@ -33,16 +36,16 @@ pub(super) struct Served {
     pub(super) files: Vec<Options>,
     pub(super) sites: Vec<Site>,
     pub(super) policies: Vec<Policy>,
+    pub(super) realms: Vec<Realm>,
     pub(super) warnings: Vec<Warning>,
 }
 
-/// Checks and builds all sites, and of the applications those that a route leads to.
-pub(super) fn build(
-    apps: &[WrittenApp],
-    sites: Vec<WrittenSite>,
-    environment: &Environment,
-) -> Result<Served, Mistake> {
-    let mut builder = Builder { apps, environment, served: Served::default() };
+/// Checks and builds all sites, and of the applications and realms those that somebody names.
+pub(super) fn build(to_serve: ToServe, environment: &Environment) -> Result<Served, Mistake> {
+    let ToServe { apps, realms, types, sites } = to_serve;
+    let mut realms = Realms::new(&realms);
+    let served = Served::default();
+    let mut builder = Builder { apps: &apps, types: &types, environment, served };
     let mut hosts: Vec<(String, Place)> = Vec::new();
     let mut every_host: Option<Place> = None;
     for site in sites {
@@ -74,17 +77,23 @@ pub(super) fn build(
         }
         let routes = builder.routes(site.routes)?;
         builder.served.sites.push(Site { hosts: names, routes });
-        builder.served.policies.push(Policy::default());
+        let rules = policies::rules(site.rules, &mut realms)?;
+        let files = &mut builder.served.files;
+        let error_pages = policies::error_pages(site.error_pages, &types, files)?;
+        builder.served.policies.push(Policy { rules, error_pages });
     }
     let Served { apps: started, warnings, .. } = &mut builder.served;
     for app in apps.iter().filter(|app| !started.iter().any(|s| s.name == app.name.value)) {
         warnings.push(Warning::UnusedApp(app.name.value.clone()));
     }
+    warnings.extend(realms.unused().map(Warning::UnusedRealm));
+    builder.served.realms = realms.into_built();
     Ok(builder.served)
 }
 
 struct Builder<'a> {
     apps: &'a [WrittenApp],
+    types: &'a [(String, String)],
     environment: &'a Environment,
     served: Served,
 }
@@ -112,17 +121,19 @@ impl Builder<'_> {
     }
 
     fn destination(&mut self, written: WrittenDestination) -> Result<Destination, Mistake> {
-        let (folder, fallback, cache_control) = match written {
+        let WrittenFiles { folder, app, options } = match written {
             WrittenDestination::App(name) => return Ok(Destination::App(self.app(&name)?)),
-            WrittenDestination::Files { folder, fallback, cache_control } => {
-                (folder, fallback, cache_control)
-            }
+            WrittenDestination::Files(files) => *files,
         };
         let root = disk::directory(&folder)?;
-        let cache_control = cache_control.map(|text| text.parse(|text| value::field_value(text)));
-        let cache_control = cache_control.transpose()?.map(|text| text.value);
-        let fallback = fallback.map(|name| self.app(&name)).transpose()?;
-        self.served.files.push(Options { cache_control, ..Options::plain(root) });
+        let fallback = app.map(|name| self.app(&name)).transpose()?;
+        if let Some(path) = &options.fallback {
+            let file = root.join(path.trim_start_matches('/'));
+            if !file.is_file() {
+                self.served.warnings.push(Warning::MissingFallback(file));
+            }
+        }
+        self.served.files.push(Options { root, types: self.types.to_vec(), ..options });
         Ok(Destination::Files { files: self.served.files.len() - 1, fallback })
     }
 

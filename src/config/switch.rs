@@ -4,6 +4,13 @@
 
 use crate::address::HostTrust;
 use crate::config::settings::ProxyProtocol;
+use crate::rules::Credentials;
+use crate::static_files::CleanUrls;
+use crate::static_files::Compression;
+use crate::static_files::Hidden;
+use crate::static_files::Listing;
+use crate::static_files::Sidecars;
+use crate::static_files::Sniffing;
 
 /// Something that is done or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +33,70 @@ impl From<Switch> for HostTrust {
         match switch {
             Switch::On => Self::Trusted,
             Switch::Off => Self::Ignored,
+        }
+    }
+}
+
+impl From<Switch> for Listing {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::On,
+            Switch::Off => Self::Off,
+        }
+    }
+}
+
+impl From<Switch> for CleanUrls {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::On,
+            Switch::Off => Self::Off,
+        }
+    }
+}
+
+impl From<Switch> for Hidden {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::Served,
+            Switch::Off => Self::Refused,
+        }
+    }
+}
+
+impl From<Switch> for Sidecars {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::Used,
+            Switch::Off => Self::Ignored,
+        }
+    }
+}
+
+impl From<Switch> for Compression {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::On,
+            Switch::Off => Self::Off,
+        }
+    }
+}
+
+/// Of `nosniff`: on is the refusal.
+impl From<Switch> for Sniffing {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::Refused,
+            Switch::Off => Self::Permitted,
+        }
+    }
+}
+
+impl From<Switch> for Credentials {
+    fn from(switch: Switch) -> Self {
+        match switch {
+            Switch::On => Self::Permitted,
+            Switch::Off => Self::Refused,
         }
     }
 }

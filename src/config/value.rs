@@ -18,6 +18,8 @@ use crate::limits::OPERATOR_BODY_BYTES_MAX;
 use crate::limits::OPERATOR_TIME_MAX;
 use crate::limits::PROXY_NETWORKS_MAX;
 use crate::limits::PYTHON_THREADS_MAX;
+use crate::static_files::Symlinks;
+use crate::static_files::TrailingSlash;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -269,6 +271,33 @@ fn is_dotted_name(text: &str) -> bool {
         name.starts_with(|first: char| first.is_alphabetic() || first == '_')
             && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
     })
+}
+
+/// What becomes of the slash at the end of a page's address.
+pub(super) fn trailing_slash(text: &str) -> Result<TrailingSlash, String> {
+    match text {
+        "folders" => Ok(TrailingSlash::Folders),
+        "add" => Ok(TrailingSlash::Add),
+        "remove" => Ok(TrailingSlash::Remove),
+        "keep" => Ok(TrailingSlash::Keep),
+        _ => Err(not_a_choice(text, "policy for slashes", &["folders", "add", "remove", "keep"])),
+    }
+}
+
+/// Which symbolic links are followed.
+pub(super) fn symlinks(text: &str) -> Result<Symlinks, String> {
+    match text {
+        "beneath" => Ok(Symlinks::Beneath),
+        "deny" => Ok(Symlinks::Refused),
+        "follow" => Ok(Symlinks::Followed),
+        _ => Err(not_a_choice(text, "policy for links", &["beneath", "deny", "follow"])),
+    }
+}
+
+/// A token (RFC 9110 section 5.6.2): names of fields and methods, halves of a media type.
+pub(super) fn is_token(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
 }
 
 /// A header value that is plain text (RFC 9110 section 5.5, without obs-text and tab).

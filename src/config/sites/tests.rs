@@ -21,7 +21,7 @@ fn served(folder: &TempDir, text: &str) -> Result<Served, String> {
     let path = Written::new("c.toml".to_owned(), Place::Flag("--config"));
     let environment = Environment::new(folder.path(), &[]);
     ConfigFile::read(&path, folder.path())
-        .and_then(|file| build(&file.apps, file.sites, &environment))
+        .and_then(|file| build(file.to_serve, &environment))
         .map_err(|mistake| mistake.to_string())
 }
 

@@ -1,0 +1,149 @@
+//! `cors` of a rule: who may read answers from scripts of other origins.
+//!
+//! `true` is any origin without cookies; a table says more. It gives the value of the room `rules`,
+//! well formed.
+
+use crate::config::mistake::Mistake;
+use crate::config::switch::Switch;
+use crate::config::table::SwitchOrTable;
+use crate::config::table::Table;
+use crate::config::value;
+use crate::config::written::Written;
+use crate::limits::CORS_NAMES_MAX;
+use crate::rules::Cors;
+use crate::rules::Credentials;
+
+const KEYS: &[&str] = &["origins", "methods", "headers", "expose", "credentials", "max_age"];
+
+/// What the rule says of other origins.
+pub(super) fn cors(rule: &Table<'_>) -> Result<Option<Written<Cors>>, Mistake> {
+    let Some(place) = rule.place_of("cors") else { return Ok(None) };
+    let any = Cors {
+        origins: None,
+        methods: Vec::new(),
+        request_fields: None,
+        exposed_fields: Vec::new(),
+        credentials: Credentials::Refused,
+        seconds_max: None,
+    };
+    let cors = match rule.switch_or_table("cors", "site.rule.cors", "cors = true")? {
+        None => return Ok(None),
+        Some(SwitchOrTable::Switch(Written { value: Switch::On, .. })) => any,
+        Some(SwitchOrTable::Switch(off)) => {
+            return Err(off.mistake("false permits nothing: write true, or remove it"));
+        }
+        Some(SwitchOrTable::Table(table)) => of_table(&table, any)?,
+    };
+    Ok(Some(Written::new(cors, place)))
+}
+
+fn of_table(table: &Table<'_>, any: Cors) -> Result<Cors, Mistake> {
+    table.check_keys(KEYS, &[])?;
+    let origins = names_or_any(table, "origins", "origins = [\"https://example.com\"]", origin)?;
+    let credentials = table.switch("credentials", "credentials = true")?;
+    let max_age = table.text_or_number("max_age", "max_age = \"1h\"")?;
+    let max_age = max_age.map(|text| text.parse(|text| value::duration(text))).transpose()?;
+    if let (Some(Written { value: Switch::On, place }), None) = (&credentials, &origins) {
+        return Err(Mistake::new(
+            place,
+            "browsers refuse cookies for any origin: name those that may send them, such as \
+             origins = [\"https://example.com\"]",
+        ));
+    }
+    Ok(Cors {
+        origins,
+        methods: names(table, "methods", "methods = [\"PUT\"]", method)?.unwrap_or_default(),
+        request_fields: names_or_any(table, "headers", "headers = [\"X-Token\"]", field)?,
+        exposed_fields: names(table, "expose", "expose = [\"X-Total\"]", field)?
+            .unwrap_or_default(),
+        credentials: credentials.map_or(any.credentials, |switch| switch.value.into()),
+        seconds_max: max_age.map(|time| time.value.as_secs()),
+    })
+}
+
+/// A list in which a star, by itself, stands for any: None, as if there were no list.
+fn names_or_any(
+    table: &Table<'_>,
+    key: &str,
+    example: &str,
+    parse: impl Fn(&str) -> Result<String, String>,
+) -> Result<Option<Vec<String>>, Mistake> {
+    match table.texts(key, example)? {
+        Some(list) if list.value.len() == 1 && list.value.iter().all(|w| w.value == "*") => {
+            Ok(None)
+        }
+        _ => names(table, key, example, |text| match text {
+            "*" => Err("\"*\" is any: write it alone, or remove it".to_owned()),
+            text => parse(text),
+        }),
+    }
+}
+
+fn names(
+    table: &Table<'_>,
+    key: &str,
+    example: &str,
+    parse: impl Fn(&str) -> Result<String, String>,
+) -> Result<Option<Vec<String>>, Mistake> {
+    let Some(list) = table.texts(key, example)? else { return Ok(None) };
+    if list.value.len() > CORS_NAMES_MAX {
+        let text = format!("has over {CORS_NAMES_MAX} items: remove some of them");
+        return Err(list.mistake(text));
+    }
+    if list.value.is_empty() && key == "origins" {
+        return Err(list.mistake("is empty: name an origin, or remove the key to permit any"));
+    }
+    let mut names = Vec::with_capacity(list.value.len());
+    for name in list.value {
+        names.push(name.parse(|text| parse(text))?.value);
+    }
+    Ok(Some(names))
+}
+
+/// An origin as browsers write it (RFC 6454 section 6.2): it is compared byte by byte.
+fn origin(text: &str) -> Result<String, String> {
+    if text == "null" {
+        return Err("\"null\" is what pages of anybody can send: remove it".to_owned());
+    }
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.trim_end_matches('/');
+    let bare = match bare.split_once("://") {
+        Some(("https", _)) => bare.strip_suffix(":443").unwrap_or(bare),
+        Some(("http", _)) => bare.strip_suffix(":80").unwrap_or(bare),
+        _ => bare,
+    };
+    let is_origin = bare.split_once("://").is_some_and(|(scheme, host)| {
+        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        !scheme.is_empty()
+            && scheme.bytes().all(is_scheme)
+            && !host.is_empty()
+            && host.bytes().all(is_host)
+    });
+    match (is_origin, bare == text) {
+        (true, true) => Ok(lower),
+        (true, false) => {
+            Err(format!("\"{text}\" is not written as browsers send it: write \"{bare}\""))
+        }
+        (false, _) => Err(format!(
+            "\"{text}\" is no origin: write each by itself, such as https://example.com"
+        )),
+    }
+}
+
+/// Browsers put the usual methods into capitals, but not PATCH: `patch` would never match.
+fn method(text: &str) -> Result<String, String> {
+    let upper = text.to_ascii_uppercase();
+    match (value::is_token(text) && text != "*", upper == text) {
+        (true, true) => Ok(upper),
+        (true, false) => Err(format!("\"{text}\" is in small letters: write \"{upper}\"")),
+        (false, _) => Err(format!("\"{text}\" is no method: write one such as PUT")),
+    }
+}
+
+fn field(text: &str) -> Result<String, String> {
+    match value::is_token(text) && text != "*" {
+        true => Ok(text.to_owned()),
+        false => Err(format!("\"{text}\" is no name of a header: write one such as X-Token")),
+    }
+}
