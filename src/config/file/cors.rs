@@ -147,3 +147,106 @@ fn field(text: &str) -> Result<String, String> {
         false => Err(format!("\"{text}\" is no name of a header: write one such as X-Token")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::tests::parse;
+
+    fn read(text: &str) -> Result<Cors, String> {
+        let text = format!("[[site]]\n[[site.rule]]\npath = \"/a\"\n{text}");
+        let mut sites = parse(&text)?.to_serve.sites;
+        Ok(sites.remove(0).rules.remove(0).cors.unwrap().value)
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
+
+    const EVERY_KEY: &str = r#"[site.rule.cors]
+origins = ["https://a.example", "http://localhost:5173"]
+methods = ["PUT", "PATCH"]
+headers = ["X-Token"]
+expose = "X-Total"
+credentials = true
+max_age = "1h"
+"#;
+
+    #[test]
+    fn a_switch_or_a_table() {
+        let any = Cors {
+            origins: None,
+            methods: Vec::new(),
+            request_fields: None,
+            exposed_fields: Vec::new(),
+            credentials: Credentials::Refused,
+            seconds_max: None,
+        };
+        assert_eq!(read("cors = true"), Ok(any.clone()));
+        assert_eq!(read("cors = {}"), Ok(any.clone()));
+        assert_eq!(read("cors = { origins = \"*\", headers = [\"*\"] }"), Ok(any.clone()));
+        let none = Cors { request_fields: Some(Vec::new()), ..any };
+        assert_eq!(read("cors = { headers = [] }"), Ok(none));
+        let every = Cors {
+            origins: Some(texts(&["https://a.example", "http://localhost:5173"])),
+            methods: texts(&["PUT", "PATCH"]),
+            request_fields: Some(texts(&["X-Token"])),
+            exposed_fields: texts(&["X-Total"]),
+            credentials: Credentials::Permitted,
+            seconds_max: Some(3600),
+        };
+        assert_eq!(read(EVERY_KEY), Ok(every));
+        for key in KEYS {
+            assert!(EVERY_KEY.contains(&format!("\n{key} = ")), "{key}");
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, expected) in [
+            (
+                "cors = \"*\"",
+                "cors: must be true, false or a table, but is a text: write cors = true",
+            ),
+            ("cors = false", "cors: false permits nothing: write true, or remove it"),
+            (
+                "cors = { credentials = true }",
+                "credentials: browsers refuse cookies for any origin: name those that may send \
+                 them, such as origins = [\"https://example.com\"]",
+            ),
+            (
+                "cors = { origins = [\"*\"], credentials = true }",
+                "credentials: browsers refuse cookies for any origin: name those that may send \
+                 them, such as origins = [\"https://example.com\"]",
+            ),
+            (
+                "cors = { origins = [] }",
+                "origins: is empty: name an origin, or remove the key to permit any",
+            ),
+            (
+                "cors = { origins = [\"https://a.example\", \"*\"] }",
+                "origins: \"*\" is any: write it alone, or remove it",
+            ),
+            ("cors = { methods = \"*\" }", "methods: \"*\" is no method: write one such as PUT"),
+            (
+                "cors = { methods = [\"patch\"] }",
+                "methods: \"patch\" is in small letters: write \"PATCH\"",
+            ),
+            (
+                "cors = { headers = [\"X Token\"] }",
+                "headers: \"X Token\" is no name of a header: write one such as X-Token",
+            ),
+            (
+                "cors = { expose = \"*\" }",
+                "expose: \"*\" is no name of a header: write one such as X-Token",
+            ),
+            ("cors = { max_age = \"2days\" }", "max_age: \"2days\" is too long: write 24h or less"),
+        ] {
+            assert_eq!(read(text).unwrap_err(), format!("corelane.toml:4: {expected}"), "{text}");
+        }
+        assert_eq!(
+            read("[site.rule.cors]\norigin = \"*\"").unwrap_err(),
+            "corelane.toml:5: unknown key \"origin\" in [site.rule.cors]: did you mean \"origins\"?"
+        );
+    }
+}

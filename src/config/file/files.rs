@@ -116,3 +116,149 @@ fn fallback_of(text: &str) -> Result<Fallback, String> {
          folder, or \"app:NAME\""
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::tests::parse;
+    use crate::config::written::WrittenDestination;
+    use crate::static_files::CleanUrls;
+    use crate::static_files::Compression;
+    use crate::static_files::Hidden;
+    use crate::static_files::Listing;
+    use crate::static_files::Sidecars;
+    use crate::static_files::Sniffing;
+    use crate::static_files::Symlinks;
+    use crate::static_files::TrailingSlash;
+
+    fn read(text: &str) -> Result<WrittenFiles, String> {
+        let text = format!("[[site]]\n[[site.route]]\npath = \"/\"\nfiles = \"a\"\n{text}");
+        let mut sites = parse(&text)?.to_serve.sites;
+        match sites.remove(0).routes.remove(0).destination {
+            WrittenDestination::Files(files) => Ok(*files),
+            WrittenDestination::App(_) => panic!("it is a route with files"),
+        }
+    }
+
+    const EVERY_KEY: &str = r#"
+fallback = "/app/index.html"
+cache_control = " no-cache "
+index = ["index.html", "index.htm"]
+listing = true
+clean_urls = true
+trailing_slash = "add"
+hidden_files = true
+symlinks = "follow"
+precompressed = false
+compress = false
+nosniff = true
+"#;
+
+    #[test]
+    fn every_key_is_read_and_has_a_default() {
+        let expected = Options {
+            root: "/srv/a".into(),
+            cache_control: Some("no-cache".to_owned()),
+            index: vec!["index.html".to_owned(), "index.htm".to_owned()],
+            listing: Listing::On,
+            clean_urls: CleanUrls::On,
+            trailing_slash: TrailingSlash::Add,
+            fallback: Some("/app/index.html".to_owned()),
+            hidden: Hidden::Served,
+            symlinks: Symlinks::Followed,
+            sidecars: Sidecars::Ignored,
+            compression: Compression::Off,
+            sniffing: Sniffing::Refused,
+            types: Vec::new(),
+        };
+        let every = read(EVERY_KEY).unwrap();
+        assert_eq!(every.options, expected);
+        assert!(every.app.is_none());
+        for key in KEYS {
+            assert!(EVERY_KEY.contains(&format!("\n{key} = ")), "{key}");
+        }
+        assert_eq!(read("").unwrap().options, Options::plain("/srv/a".into()));
+        assert_eq!(read("nosniff = false\nlisting = false").unwrap().options.listing, Listing::Off);
+    }
+
+    #[test]
+    fn choices() {
+        let slash = |text| read(&format!("trailing_slash = \"{text}\"")).unwrap();
+        assert_eq!(slash("folders").options.trailing_slash, TrailingSlash::Folders);
+        assert_eq!(slash("remove").options.trailing_slash, TrailingSlash::Remove);
+        assert_eq!(slash("keep").options.trailing_slash, TrailingSlash::Keep);
+        let links = |text| read(&format!("symlinks = \"{text}\"")).unwrap();
+        assert_eq!(links("beneath").options.symlinks, Symlinks::Beneath);
+        assert_eq!(links("deny").options.symlinks, Symlinks::Refused);
+        assert_eq!(read("index = []").unwrap().options.index, Vec::<String>::new());
+        assert_eq!(read("index = \"a.html\"").unwrap().options.index, ["a.html"]);
+        let behind = read("fallback = \"app:shop\"").unwrap();
+        assert_eq!((behind.app.unwrap().value, behind.options.fallback), ("shop".to_owned(), None));
+    }
+
+    #[test]
+    fn the_last_index_name_that_there_is_room_for() {
+        let read = |count| read(&format!("index = [{}]", "\"a\",".repeat(count)));
+        assert_eq!(read(INDEX_NAMES_MAX).unwrap().options.index.len(), INDEX_NAMES_MAX);
+        let expected = "corelane.toml:5: index: has over 16 names: remove some of them";
+        assert_eq!(read(INDEX_NAMES_MAX + 1).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, expected) in [
+            (
+                "fallback = \"index.html\"",
+                "fallback: \"index.html\" is neither a file nor an application: write \
+                 \"/index.html\" for a file of the folder, or \"app:NAME\"",
+            ),
+            (
+                "fallback = \"./index.html\"",
+                "fallback: \"./index.html\" is neither a file nor an application: write \
+                 \"/index.html\" for a file of the folder, or \"app:NAME\"",
+            ),
+            ("fallback = \"/\"", "fallback: \"/\" names a folder: write the file, \"/index.html\""),
+            (
+                "fallback = \"/a/../b\"",
+                "fallback: \"/a/../b\" has an empty or dotted segment, which no request has: \
+                 remove it",
+            ),
+            (
+                "index = [\"a\", \"b/index.html\"]",
+                "index: \"b/index.html\" has a slash: write the name of a file, such as index.html",
+            ),
+            ("index = \"..\"", "index: \"..\" is no file: write one such as index.html"),
+            ("index = \"\"", "index: \"\" is no file: write one such as index.html"),
+            ("index = \"a\\u0000\"", "index: \"a\\0\" has a control character: remove it"),
+            (
+                "index = true",
+                "index: must be a list of texts, but is a boolean: write index = \
+                 [\"index.html\"]",
+            ),
+            (
+                "listing = \"on\"",
+                "listing: must be true or false, but is a text: write listing = true",
+            ),
+            (
+                "trailing_slash = \"always\"",
+                "trailing_slash: \"always\" is not a policy for slashes: the choices are folders, \
+                 add, remove, keep",
+            ),
+            (
+                "symlinks = \"followed\"",
+                "symlinks: \"followed\" is not a policy for links: did you mean \"follow\"?",
+            ),
+            (
+                "cache_control = \"\"",
+                "cache_control: is empty: write a value such as \"max-age=3600\", or remove it",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), format!("corelane.toml:5: {expected}"));
+        }
+        assert_eq!(
+            read("hidden = true").unwrap_err(),
+            "corelane.toml:5: unknown key \"hidden\" in [[site.route]]: did you mean \
+             \"hidden_files\"?"
+        );
+    }
+}

@@ -50,3 +50,69 @@ fn realm(name: Written<String>, table: &Table<'_>, folder: &Path) -> Result<Writ
         name,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::tests::parse;
+
+    fn read(text: &str) -> Result<Vec<WrittenRealm>, String> {
+        parse(text).map(|file| file.to_serve.realms)
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let text = "[auth.staff]\nrealm = \"Staff only\"\nfile = \"a.htpasswd\"\n\
+                    users = { ada = \"x\", bob = \"y\" }\n[auth.b]\nusers.ada = \"x\"";
+        let realms = read(text).unwrap();
+        let staff = &realms[0];
+        assert_eq!(staff.name.value, "staff");
+        assert_eq!(staff.title.as_ref().unwrap().value, "Staff only");
+        assert_eq!(staff.file.as_ref().unwrap().value, Path::new("/srv/a.htpasswd"));
+        let names: Vec<&str> = staff.users.iter().map(|user| user.value.0.as_str()).collect();
+        assert_eq!(names, ["ada", "bob"]);
+        assert_eq!(staff.users[1].place.to_string(), "corelane.toml:4: users.bob");
+        assert_eq!((realms.len(), realms[1].title.is_none()), (2, true));
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, expected) in [
+            ("[auth.staff]", "1: [auth.staff] has nobody: add file = \"users.htpasswd\""),
+            (
+                "[auth.staff]\nusers = {}",
+                "1: [auth.staff] has nobody: add file = \"users.htpasswd\"",
+            ),
+            (
+                "[auth.off]\nfile = \"a\"",
+                "1: [auth.off] cannot be asked for, as auth = \"off\" lets everybody in: choose \
+                 another name",
+            ),
+            (
+                "[auth.staff]\nuser = \"a\"",
+                "2: unknown key \"user\" in [auth.staff]: did you mean \"users\"?",
+            ),
+            (
+                "[auth]\nfile = \"a\"",
+                "2: auth.file: must be a table, but is a text: write [auth.NAME] with a name of \
+                 your choice",
+            ),
+            (
+                "[auth.staff]\nusers = [\"ada\"]",
+                "2: users: must be a table, but is a list: write users = { ada = \
+                 \"$2y$12$...\" }",
+            ),
+            (
+                "[auth.\"caf\u{e9}\"]\nfile = \"a\"",
+                "1: browsers cannot show \"caf\u{e9}\", which is not plain ASCII: add realm = \
+                 \"Staff only\"",
+            ),
+            (
+                "[auth.a]\nfile = \"a\"\nrealm = \"caf\u{e9}\"",
+                "3: realm: \"caf\u{e9}\" is not one line of plain ASCII: remove the rest",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");
+        }
+    }
+}

@@ -127,3 +127,134 @@ fn access(text: &str) -> WrittenAccess {
         name => WrittenAccess::Realm(name.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::tests::parse;
+
+    fn read(text: &str) -> Result<WrittenRule, String> {
+        let text = format!("[[site]]\n[[site.rule]]\n{text}");
+        parse(&text).map(|file| file.to_serve.sites.into_iter().next().unwrap().rules.remove(0))
+    }
+
+    fn action_of(text: &str) -> Option<Action> {
+        read(&format!("path = \"/a\"\n{text}")).unwrap().action.map(|action| action.value)
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let rule = read(
+            "path = [\"/a/**\", \"/b\"]\nredirect = \"/c/$1\"\nstatus = 308\n\
+             cache_control = \" no-store \"\nheaders = { X-B = \"b\", X-A = \"a\" }\n\
+             auth = \"staff\"\ncors = true",
+        )
+        .unwrap();
+        let patterns: Vec<&str> = rule.patterns.iter().map(|w| w.value.as_str()).collect();
+        assert_eq!(patterns, ["/a/**", "/b"]);
+        let to = "/c/$1".to_owned();
+        assert_eq!(rule.action.unwrap().value, Action::Redirect { status: 308, to });
+        let fields: Vec<_> = rule.fields.iter().map(|w| (&*w.value.0, &*w.value.1)).collect();
+        assert_eq!(fields, [("Cache-Control", "no-store"), ("X-B", "b"), ("X-A", "a")]);
+        assert_eq!(rule.fields[2].place.to_string(), "corelane.toml:7: headers.X-A");
+        assert_eq!(rule.access.unwrap().value, WrittenAccess::Realm("staff".to_owned()));
+        assert!(rule.cors.is_some());
+    }
+
+    #[test]
+    fn actions() {
+        let to = || "/b".to_owned();
+        let redirect = |status| Some(Action::Redirect { status, to: to() });
+        assert_eq!(action_of("redirect = \"/b\""), redirect(301));
+        for status in [301, 302, 303, 307, 308] {
+            let text = format!("redirect = \"/b\"\nstatus = {status}");
+            assert_eq!(action_of(&text), redirect(status));
+        }
+        assert_eq!(action_of("rewrite = \"/b\""), Some(Action::Rewrite { to: to() }));
+        assert_eq!(action_of("deny = true"), Some(Action::Deny { status: 404 }));
+        for status in [403, 404, 410, 451] {
+            let text = format!("deny = true\nstatus = \"{status}\"");
+            assert_eq!(action_of(&text), Some(Action::Deny { status }));
+        }
+        assert_eq!(action_of("auth = \"off\""), None);
+        let open = read("path = \"/a\"\nauth = \"off\"").unwrap().access.unwrap();
+        assert_eq!(open.value, WrittenAccess::Open);
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, expected) in [
+            ("deny = true", "2: [[site.rule]] has no path: add path = \"/assets/**\""),
+            ("path = []\ndeny = true", "3: path: is empty: write a path such as \"/assets/**\""),
+            (
+                "path = \"/a\"",
+                "2: [[site.rule]] does nothing: add cache_control, headers, cors, auth, redirect, \
+                 rewrite or deny",
+            ),
+            (
+                "path = \"/a\"\nheaders = {}",
+                "2: [[site.rule]] does nothing: add cache_control, headers, cors, auth, redirect, \
+                 rewrite or deny",
+            ),
+            (
+                "paths = [\"/a\"]",
+                "3: unknown key \"paths\" in [[site.rule]]: did you mean \"path\"?",
+            ),
+            (
+                "path = \"/a\"\nrewrite = \"/b\"\n\nredirect = \"/c\"",
+                "6: redirect: stands beside \"rewrite\", but a rule can do only one of them: \
+                 remove one of the two",
+            ),
+            (
+                "path = \"/a\"\ndeny = false\nredirect = \"/c\"",
+                "5: redirect: stands beside \"deny\", but a rule can do only one of them: remove \
+                 one of the two",
+            ),
+            (
+                "path = \"/a\"\nstatus = 404",
+                "4: status: belongs to \"redirect\" or \"deny\": add one, or remove it",
+            ),
+            (
+                "path = \"/a\"\nrewrite = \"/b\"\nstatus = 301",
+                "5: status: belongs to \"redirect\" or \"deny\": add one, or remove it",
+            ),
+            (
+                "path = \"/a\"\nredirect = \"/b\"\nstatus = 404",
+                "5: status: \"404\" is no status of a redirect: write 301, 302, 303, 307 or 308",
+            ),
+            (
+                "path = \"/a\"\ndeny = true\nstatus = 401",
+                "5: status: \"401\" is no status of \"deny\": write 403, 404, 410 or 451",
+            ),
+            (
+                "path = \"/a\"\ndeny = false",
+                "4: deny: false denies nothing: write true, or remove it",
+            ),
+            (
+                "path = \"/a\"\ndeny = 404",
+                "4: deny: must be true or false, but is an integer: write deny = true",
+            ),
+            (
+                "path = \"/a\"\ncache_control = \"a\"\nheaders = { cache-control = \"b\" }",
+                "5: headers.cache-control: \"cache-control\" is given twice (before: line 4): \
+                 remove one",
+            ),
+            (
+                "path = \"/a\"\nheaders = { X-A = \"a\", x-a = \"b\" }",
+                "4: headers.x-a: \"x-a\" is given twice (before: line 4): remove one",
+            ),
+            (
+                "path = \"/a\"\nheaders = [\"X-A: b\"]",
+                "4: headers: must be a table, but is a list: write headers = { X-Frame-Options = \
+                 \"DENY\" }",
+            ),
+            (
+                "path = \"/a\"\n[site.rule.headers]\nX-A = 1",
+                "5: headers.X-A: must be a text, but is an integer: write headers = { \
+                 X-Frame-Options = \"DENY\" }",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");
+        }
+    }
+}

@@ -102,3 +102,85 @@ fn route(table: &Table<'_>, folder: &Path) -> Result<WrittenRoute, Mistake> {
     };
     Ok(WrittenRoute { path, destination })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::file::files;
+    use crate::config::file::tests::parse;
+    use std::path::Path;
+
+    #[test]
+    fn error_pages_by_status() {
+        let text = "[[site]]\nerror_pages = { 404 = \"./a.html\", \"503\" = \"/b.html\" }";
+        let site = parse(text).unwrap().to_serve.sites.remove(0);
+        let pages: Vec<_> = site
+            .error_pages
+            .iter()
+            .map(|page| (page.status, page.file.value.as_path(), page.file.place.to_string()))
+            .collect();
+        let place = |status: u16| format!("corelane.toml:2: error_pages.{status}");
+        assert_eq!(
+            pages,
+            [
+                (404, Path::new("/srv/./a.html"), place(404)),
+                (503, Path::new("/b.html"), place(503))
+            ]
+        );
+        // As a table of its own.
+        let text = "[[site]]\n[site.error_pages]\n404 = \"a.html\"";
+        assert_eq!(parse(text).unwrap().to_serve.sites[0].error_pages[0].status, 404);
+    }
+
+    #[test]
+    fn mistakes_of_error_pages() {
+        for (text, expected) in [
+            (
+                "error_pages = \"404.html\"",
+                "2: error_pages: must be a table, but is a text: write error_pages = { 404 = \
+                 \"./errors/404.html\" }",
+            ),
+            (
+                "error_pages = { 404 = true }",
+                "2: error_pages.404: must be a text, but is a boolean: write error_pages = { 404 = \
+                 \"./errors/404.html\" }",
+            ),
+            (
+                "[site.error_pages]\n\n404 = \"a\"\n200 = \"a\"",
+                "5: error_pages.200: \"200\" is no status of an error: write a number from 400 to \
+                 599, such as 404",
+            ),
+            (
+                "error_pages = { 4xx = \"a\" }",
+                "2: error_pages.4xx: \"4xx\" is no status of an error: write a number from 400 to \
+                 599, such as 404",
+            ),
+            (
+                "error_pages = { 0404 = \"a\" }",
+                "2: error_pages.0404: \"0404\" is no status of an error: write a number from 400 \
+                 to 599, such as 404",
+            ),
+            (
+                "error_pages = { 600 = \"a\" }",
+                "2: error_pages.600: \"600\" is no status of an error: write a number from 400 to \
+                 599, such as 404",
+            ),
+        ] {
+            let text = format!("[[site]]\n{text}");
+            assert_eq!(parse(&text).unwrap_err(), format!("corelane.toml:{expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_application_has_no_keys_of_files() {
+        for key in files::KEYS {
+            let text = format!(
+                "[[site]]\n[[site.route]]\npath = \"/\"\napp = \"a\"\n{key} = true\nnosniff = true"
+            );
+            let text = text.replace("nosniff = true\nnosniff = true", "nosniff = true");
+            assert_eq!(
+                parse(&text).unwrap_err(),
+                format!("corelane.toml:5: {key}: belongs to a route with \"files\": remove it")
+            );
+        }
+    }
+}

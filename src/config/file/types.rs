@@ -66,3 +66,80 @@ fn media_type(text: &str) -> Result<String, String> {
         false => Err(wrong()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::file::tests::parse;
+
+    fn read(text: &str) -> Result<Vec<(String, String)>, String> {
+        parse(text).map(|file| file.to_serve.types)
+    }
+
+    #[test]
+    fn extensions_are_in_lower_case() {
+        let text =
+            "[types]\nMD = \"text/markdown; charset=utf-8\"\n\"c++\" = \"text/x-c; a=\\\"b c\\\"\"";
+        let pair = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let expected =
+            vec![pair("md", "text/markdown; charset=utf-8"), pair("c++", "text/x-c; a=\"b c\"")];
+        assert_eq!(read(text), Ok(expected));
+        assert_eq!(read(""), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, expected) in [
+            (
+                "\".md\" = \"text/markdown\"",
+                "2: types..md: \".md\" has a dot: write what follows the last one, \"md\"",
+            ),
+            (
+                "\"tar.gz\" = \"application/gzip\"",
+                "2: types.tar.gz: \"tar.gz\" has a dot: write what follows the last one, \"gz\"",
+            ),
+            ("\"\" = \"a/b\"", "2: types.: \"\" is no extension: write one such as md"),
+            ("\"a/b\" = \"a/b\"", "2: types.a/b: \"a/b\" is no extension: write one such as md"),
+            (
+                "\"\u{e9}\" = \"a/b\"",
+                "2: types.\u{e9}: \"\u{e9}\" is no extension: write one such as md",
+            ),
+            (
+                "md = \"a/b\"\nMD = \"a/b\"",
+                "3: types.MD: \"md\" already has a type (line 2): remove one of the two",
+            ),
+            (
+                "md = 1",
+                "2: types.md: must be a text, but is an integer: write [types] and below it md = \
+                 \"text/markdown\"",
+            ),
+        ] {
+            let text = format!("[types]\n{text}");
+            assert_eq!(read(&text).unwrap_err(), format!("corelane.toml:{expected}"));
+        }
+        for text in
+            ["", "text", "text/", "/a", "a/b/c", "a b/c", "a/b;", "a/b; c", "a/b; c=", "a/b\u{e9}"]
+        {
+            assert_eq!(
+                read(&format!("[types]\nmd = \"{text}\"")).unwrap_err(),
+                format!(
+                    "corelane.toml:2: types.md: \"{text}\" is no media type: write one such as \
+                     text/plain; charset=utf-8"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_type_that_there_is_room_for() {
+        let read = |count| {
+            let lines = (0..count).map(|number| format!("x{number} = \"a/b\"\n"));
+            read(&format!("[types]\n{}", lines.collect::<String>()))
+        };
+        assert_eq!(read(MEDIA_TYPES_MAX).unwrap().len(), MEDIA_TYPES_MAX);
+        assert_eq!(
+            read(MEDIA_TYPES_MAX + 1).unwrap_err(),
+            "corelane.toml:1026: types.x1024: is over 1024 types: remove some of them"
+        );
+    }
+}
