@@ -236,14 +236,30 @@ pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
 /// Networks of proxies that are believed. Over it the start is refused: each new connection is
 /// compared with all of them. The largest content networks publish some 200.
 pub const PROXY_NETWORKS_MAX: usize = 1024;
-/// Rules of one site, counted by their globs. Over it the start is refused: a request is compared
-/// with all of them.
+/// Rules of one site. Over it the start is refused: each request is compared with all of them, and
+/// those that name whole paths cost 4 ns each.
 pub const RULES_PER_SITE_MAX: usize = 1024;
-/// Headers of one rule. Over it the start is refused. Half of what clients commonly take.
-pub const RULE_FIELDS_MAX: usize = 50;
-/// Origins, methods or headers in a list of a rule's `cors`. Over it the start is refused: requests
-/// from other origins are compared with all of them.
-pub const CORS_NAMES_MAX: usize = 256;
+/// Bytes of a rule's pattern. Over it the start is refused. The time for a stranger's path grows
+/// with the product of both lengths in the worst of patterns.
+pub const RULE_PATTERN_BYTES_MAX: usize = 512;
+/// Stars of a rule's pattern, each of one or two asterisks. Over it the start is refused: a target
+/// names them by `$1` to `$9`.
+pub const RULE_STARS_MAX: usize = 9;
+/// Bytes of the program that a pattern is compiled to. Over it the start is refused.
+pub const RULE_PROGRAM_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of the states that a program keeps from one path to the next. Over it they are made anew.
+pub const RULE_STATES_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of the target of a redirect or rewrite. Over it the start is refused.
+pub const RULE_TARGET_BYTES_MAX: usize = 2048;
+/// Bytes of the path that a rule makes of a target and a request. Over it: 414, as `$1$1$1` would
+/// make many bytes of few. The longest path that is taken fits, when each of its bytes is escaped.
+pub const RULE_RESULT_BYTES_MAX: usize = 4 * TARGET_BYTES_MAX;
+/// Bytes of the fields of all rules of a site, which may all match one request. Over it the start
+/// is refused: browsers take heads of some 256 KiB, other proxies of 8 to 64.
+pub const RULES_FIELDS_BYTES_MAX: usize = 32 * 1024;
+/// Entries of each list of one rule on other origins. Over it the start is refused: each request is
+/// compared with all of them.
+pub const CORS_ENTRIES_MAX: usize = 256;
 /// The operator's own media types. Over it the start is refused. All registered extensions together
 /// are some 1400, of which most are known without being written.
 pub const MEDIA_TYPES_MAX: usize = 1024;
@@ -256,6 +272,7 @@ pub const ACCOUNTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX, "a target must fit into a head");
 const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize, "spans in a head are u16");
+const _: () = assert!(3 * TARGET_BYTES_MAX + RULE_TARGET_BYTES_MAX <= RULE_RESULT_BYTES_MAX);
 const _: () = assert!(READ_BUFFER_BYTES_MIN <= READ_BUFFER_BYTES_MAX);
 const _: () = assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
 const _: () = assert!(PROXY_HEADER_BYTES_MAX <= READ_BUFFER_BYTES_MAX, "it is read whole");

@@ -77,7 +77,7 @@ pub(super) fn build(to_serve: ToServe, environment: &Environment) -> Result<Serv
         }
         let routes = builder.routes(site.routes)?;
         builder.served.sites.push(Site { hosts: names, routes });
-        let rules = policies::rules(site.rules, &mut realms)?;
+        let rules = policies::rules(site.rules, &mut realms, &site.place)?;
         let files = &mut builder.served.files;
         let error_pages = policies::error_pages(site.error_pages, &types, files)?;
         builder.served.policies.push(Policy { rules, error_pages });

@@ -9,7 +9,8 @@ use crate::config::table::SwitchOrTable;
 use crate::config::table::Table;
 use crate::config::value;
 use crate::config::written::Written;
-use crate::limits::CORS_NAMES_MAX;
+use crate::limits::CORS_ENTRIES_MAX;
+use crate::rules;
 use crate::rules::Cors;
 use crate::rules::Credentials;
 
@@ -86,8 +87,8 @@ fn names(
     parse: impl Fn(&str) -> Result<String, String>,
 ) -> Result<Option<Vec<String>>, Mistake> {
     let Some(list) = table.texts(key, example)? else { return Ok(None) };
-    if list.value.len() > CORS_NAMES_MAX {
-        let text = format!("has over {CORS_NAMES_MAX} items: remove some of them");
+    if list.value.len() > CORS_ENTRIES_MAX {
+        let text = format!("has over {CORS_ENTRIES_MAX} items: remove some of them");
         return Err(list.mistake(text));
     }
     if list.value.is_empty() && key == "origins" {
@@ -100,35 +101,8 @@ fn names(
     Ok(Some(names))
 }
 
-/// An origin as browsers write it (RFC 6454 section 6.2): it is compared byte by byte.
 fn origin(text: &str) -> Result<String, String> {
-    if text == "null" {
-        return Err("\"null\" is what pages of anybody can send: remove it".to_owned());
-    }
-    let lower = text.to_ascii_lowercase();
-    let bare = lower.trim_end_matches('/');
-    let bare = match bare.split_once("://") {
-        Some(("https", _)) => bare.strip_suffix(":443").unwrap_or(bare),
-        Some(("http", _)) => bare.strip_suffix(":80").unwrap_or(bare),
-        _ => bare,
-    };
-    let is_origin = bare.split_once("://").is_some_and(|(scheme, host)| {
-        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        !scheme.is_empty()
-            && scheme.bytes().all(is_scheme)
-            && !host.is_empty()
-            && host.bytes().all(is_host)
-    });
-    match (is_origin, bare == text) {
-        (true, true) => Ok(lower),
-        (true, false) => {
-            Err(format!("\"{text}\" is not written as browsers send it: write \"{bare}\""))
-        }
-        (false, _) => Err(format!(
-            "\"{text}\" is no origin: write each by itself, such as https://example.com"
-        )),
-    }
+    rules::check_origin(text).map(|()| text.to_owned())
 }
 
 /// Browsers put the usual methods into capitals, but not PATCH: `patch` would never match.

@@ -11,7 +11,7 @@ use crate::config::value;
 use crate::config::written::Written;
 use crate::config::written::WrittenAccess;
 use crate::config::written::WrittenRule;
-use crate::limits::RULE_FIELDS_MAX;
+use crate::rules;
 use crate::rules::Action;
 
 const KEYS: &[&str] =
@@ -84,14 +84,14 @@ fn action(table: &Table<'_>) -> Result<Option<Written<Action>>, Mistake> {
 
 fn redirect_status(text: &str) -> Result<u16, String> {
     match text.parse() {
-        Ok(status @ (301 | 302 | 303 | 307 | 308)) => Ok(status),
+        Ok(status) if rules::REDIRECT_STATUSES.contains(&status) => Ok(status),
         _ => Err(format!("\"{text}\" is no status of a redirect: write 301, 302, 303, 307 or 308")),
     }
 }
 
 fn deny_status(text: &str) -> Result<u16, String> {
     match text.parse() {
-        Ok(status @ (403 | 404 | 410 | 451)) => Ok(status),
+        Ok(status) if rules::DENY_STATUSES.contains(&status) => Ok(status),
         _ => Err(format!("\"{text}\" is no status of \"deny\": write 403, 404, 410 or 451")),
     }
 }
@@ -111,14 +111,12 @@ fn fields(table: &Table<'_>) -> Result<Vec<Written<(String, String)>>, Mistake> 
             let text = format!("\"{name}\" is given twice (before: {first}): remove one");
             return Err(field.mistake(text));
         }
-        fields.push(field.parse(|(name, text)| Ok((name.clone(), value::field_value(text)?)))?);
+        fields.push(field.parse(|(name, text)| {
+            rules::check_field(name, text)?;
+            Ok((name.clone(), text.clone()))
+        })?);
     }
-    match fields.get(RULE_FIELDS_MAX) {
-        Some(field) => {
-            Err(field.mistake(format!("is over {RULE_FIELDS_MAX} headers in a rule: remove some")))
-        }
-        None => Ok(fields),
-    }
+    Ok(fields)
 }
 
 fn access(text: &str) -> WrittenAccess {

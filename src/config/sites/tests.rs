@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::file::ConfigFile;
 use crate::route::Slash;
+use crate::static_files::Listing;
 use std::fs;
 use tempfile::TempDir;
 
@@ -197,4 +198,35 @@ fn names_that_do_not_fit() {
     ] {
         assert_eq!(served(&folder, &text).unwrap_err(), format!("c.toml:{expected}"));
     }
+}
+
+#[test]
+fn all_folders_have_the_types_and_a_missing_fallback_is_a_warning() {
+    let folder = folder();
+    let text = format!(
+        "types.MD = \"text/markdown\"\n{ROUTE}path = \"/\"\nfiles = \"public\"\n\
+         fallback = \"/index.html\"\nlisting = true\n[[site.route]]\npath = \"/s\"\n\
+         files = \"static\""
+    );
+    let found = served(&folder, &text).unwrap();
+    let types = vec![("md".to_owned(), "text/markdown".to_owned())];
+    let second = Options { types, ..Options::plain(folder.path().join("static")) };
+    let first = Options {
+        root: folder.path().join("public"),
+        listing: Listing::On,
+        fallback: Some("/index.html".to_owned()),
+        ..second.clone()
+    };
+    assert_eq!(found.files, [first, second]);
+    let file = folder.path().join("public/index.html");
+    assert_eq!(found.warnings, [Warning::MissingFallback(file.clone())]);
+    assert_eq!(
+        found.warnings[0].to_string(),
+        format!(
+            "there is no file \"{}\": until it is there, what is missing is answered with 404",
+            file.display()
+        )
+    );
+    fs::write(file, "").unwrap();
+    assert_eq!(served(&folder, &text).unwrap().warnings, []);
 }
