@@ -25,3 +25,4 @@ pub mod rules;
 pub mod server;
 pub mod static_files;
 pub mod uring;
+pub mod workshop;
