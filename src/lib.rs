@@ -13,6 +13,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -25,3 +26,4 @@ pub mod rules;
 pub mod server;
 pub mod static_files;
 pub mod uring;
+pub mod workshop;

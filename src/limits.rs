@@ -154,6 +154,38 @@ pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
 /// Tries to open a path while its folders are being renamed (openat2(2): EAGAIN).
 pub const OPEN_TRIES_MAX: usize = 4;
 
+// ---- work off the I/O thread -----------------------------------------------------------------
+
+/// Jobs of one lane's workshop that run at a time: compressing, checking a password, reading a
+/// folder. They share the lane's CPU, so more would not be done sooner; with two, one that waits
+/// for a disk does not hold up the other.
+pub const WORKSHOP_JOBS_MAX: usize = 2;
+/// Jobs of one lane that wait for their turn. Over it: 503 with Retry-After. So many passwords at
+/// bcrypt's usual cost take some 4 s.
+pub const WORKSHOP_QUEUE_MAX: usize = 64;
+
+// ---- passwords -------------------------------------------------------------------------------
+
+/// Bytes of a name and a password together. Over it they are wrong without being looked at. Names
+/// and passwords of 255 bytes are the longest that others take.
+pub const AUTH_CREDENTIALS_BYTES_MAX: usize = 1024;
+/// How long a password that was right needs no further check. One check takes some 60 ms of CPU
+/// time at bcrypt's cost 10; this often is nothing.
+pub const AUTH_CACHE_TIME: Duration = Duration::from_secs(10 * 60);
+/// Users of one realm. Over it the start is refused: one would not keep them in a file. A lane
+/// remembers one right password for each, in 32 bytes.
+pub const AUTH_USERS_MAX: usize = 10_000;
+/// The cost of a bcrypt hash. Over it the start is refused. A check at 14 takes a second.
+pub const AUTH_BCRYPT_COST_MAX: u32 = 14;
+/// Memory of an Argon2 hash. Over it the start is refused. So much is what RFC 9106 recommends
+/// where memory is short, and each lane checks as many at a time as its workshop has places.
+pub const AUTH_ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+/// Passes of an Argon2 hash over its memory. Over it the start is refused. RFC 9106: 1 or 3.
+pub const AUTH_ARGON2_PASSES_MAX: u32 = 10;
+/// Lanes of an Argon2 hash, which are computed one after the other here. Over it the start is
+/// refused. RFC 9106: 4.
+pub const AUTH_ARGON2_LANES_MAX: u32 = 16;
+
 // ---- Python ----------------------------------------------------------------------------------
 
 /// Python threads of one lane and application, unless the operator says otherwise.
