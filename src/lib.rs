@@ -13,6 +13,7 @@
 
 pub mod access_log;
 pub mod address;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;

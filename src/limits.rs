@@ -181,6 +181,38 @@ pub const WORKSHOP_JOBS_MAX: usize = 2;
 /// bcrypt's usual cost take some 4 s.
 pub const WORKSHOP_QUEUE_MAX: usize = 64;
 
+// ---- work off the I/O thread -----------------------------------------------------------------
+
+/// Jobs of one lane's workshop that run at a time: compressing, checking a password, reading a
+/// folder. They share the lane's CPU, so more would not be done sooner; with two, one that waits
+/// for a disk does not hold up the other.
+pub const WORKSHOP_JOBS_MAX: usize = 2;
+/// Jobs of one lane that wait for their turn. Over it: 503 with Retry-After. So many passwords at
+/// bcrypt's usual cost take some 4 s.
+pub const WORKSHOP_QUEUE_MAX: usize = 64;
+
+// ---- passwords -------------------------------------------------------------------------------
+
+/// Bytes of a name and a password together. Over it they are wrong without being looked at. Names
+/// and passwords of 255 bytes are the longest that others take.
+pub const AUTH_CREDENTIALS_BYTES_MAX: usize = 1024;
+/// How long a password that was right needs no further check. One check takes some 60 ms of CPU
+/// time at bcrypt's cost 10; this often is nothing.
+pub const AUTH_CACHE_TIME: Duration = Duration::from_secs(10 * 60);
+/// Users of one realm. Over it the start is refused: one would not keep them in a file. A lane
+/// remembers one right password for each, in 32 bytes.
+pub const AUTH_USERS_MAX: usize = 10_000;
+/// The cost of a bcrypt hash. Over it the start is refused. A check at 14 takes a second.
+pub const AUTH_BCRYPT_COST_MAX: u32 = 14;
+/// Memory of an Argon2 hash. Over it the start is refused. So much is what RFC 9106 recommends
+/// where memory is short, and each lane checks as many at a time as its workshop has places.
+pub const AUTH_ARGON2_MEMORY_KIB_MAX: u32 = 64 * 1024;
+/// Passes of an Argon2 hash over its memory. Over it the start is refused. RFC 9106: 1 or 3.
+pub const AUTH_ARGON2_PASSES_MAX: u32 = 10;
+/// Lanes of an Argon2 hash, which are computed one after the other here. Over it the start is
+/// refused. RFC 9106: 4.
+pub const AUTH_ARGON2_LANES_MAX: u32 = 16;
+
 // ---- Python ----------------------------------------------------------------------------------
 
 /// Python threads of one lane and application, unless the operator says otherwise.
@@ -263,6 +295,35 @@ pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
 /// Networks of proxies that are believed. Over it the start is refused: each new connection is
 /// compared with all of them. The largest content networks publish some 200.
 pub const PROXY_NETWORKS_MAX: usize = 1024;
+/// Rules of one site. Over it the start is refused: each request is compared with all of them, and
+/// those that name whole paths cost 4 ns each.
+pub const RULES_PER_SITE_MAX: usize = 1024;
+/// Bytes of a rule's pattern. Over it the start is refused. The time for a stranger's path grows
+/// with the product of both lengths in the worst of patterns.
+pub const RULE_PATTERN_BYTES_MAX: usize = 512;
+/// Stars of a rule's pattern, each of one or two asterisks. Over it the start is refused: a target
+/// names them by `$1` to `$9`.
+pub const RULE_STARS_MAX: usize = 9;
+/// Bytes of the program that a pattern is compiled to. Over it the start is refused.
+pub const RULE_PROGRAM_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of the states that a program keeps from one path to the next. Over it they are made anew.
+pub const RULE_STATES_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of the target of a redirect or rewrite. Over it the start is refused.
+pub const RULE_TARGET_BYTES_MAX: usize = 2048;
+/// Bytes of the path that a rule makes of a target and a request. Over it: 414, as `$1$1$1` would
+/// make many bytes of few. The longest path that is taken fits, when each of its bytes is escaped.
+pub const RULE_RESULT_BYTES_MAX: usize = 4 * TARGET_BYTES_MAX;
+/// Bytes of the fields of all rules of a site, which may all match one request. Over it the start
+/// is refused: browsers take heads of some 256 KiB, other proxies of 8 to 64.
+pub const RULES_FIELDS_BYTES_MAX: usize = 32 * 1024;
+/// Entries of each list of one rule on other origins. Over it the start is refused: each request is
+/// compared with all of them.
+pub const CORS_ENTRIES_MAX: usize = 256;
+/// The operator's own media types. Over it the start is refused. All registered extensions together
+/// are some 1400, of which most are known without being written.
+pub const MEDIA_TYPES_MAX: usize = 1024;
+/// Names that may stand for a folder. Over it the start is refused: each costs a look at the disk.
+pub const INDEX_NAMES_MAX: usize = 16;
 /// Bytes of the path of a unix socket (unix(7): 108 with the NUL behind them).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 /// Bytes of /etc/passwd or /etc/group that are looked at for the owner of a socket.
@@ -270,6 +331,7 @@ pub const ACCOUNTS_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const _: () = assert!(TARGET_BYTES_MAX < HEAD_BYTES_MAX, "a target must fit into a head");
 const _: () = assert!(HEAD_BYTES_MAX <= u16::MAX as usize, "spans in a head are u16");
+const _: () = assert!(3 * TARGET_BYTES_MAX + RULE_TARGET_BYTES_MAX <= RULE_RESULT_BYTES_MAX);
 const _: () = assert!(READ_BUFFER_BYTES_MIN <= READ_BUFFER_BYTES_MAX);
 const _: () = assert!(PROXY_LINE_BYTES_MAX <= PROXY_HEADER_BYTES_MAX);
 const _: () = assert!(PROXY_HEADER_BYTES_MAX <= READ_BUFFER_BYTES_MAX, "it is read whole");

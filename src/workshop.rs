@@ -6,8 +6,8 @@
 //! policy, and are nicer than it. They start when there is more to do than there are threads.
 //!
 //! Not tokio's `spawn_blocking`: that panics where the process may start no further thread, and
-//! its runtime does not end before the last job does. These threads are joined by nobody: a job that
-//! hangs for ever (a network file system whose server is gone) keeps neither the lane nor the
+//! its runtime does not end before the last job does. These threads are joined by nobody: a job
+//! that hangs for ever (a network file system whose server is gone) keeps neither the lane nor the
 //! process from ending, which `_exit` does with the thread inside.
 
 use std::cell::Cell;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     /// A job that runs until it is told to end, and the one who tells it.
-    fn held(value: u32) -> (mpsc::Sender<()>, impl FnOnce() -> u32 + Send + 'static) {
+    fn held(value: usize) -> (mpsc::Sender<()>, impl FnOnce() -> usize + Send + 'static) {
         let (release, released) = mpsc::channel();
         (release, move || {
             let _ = released.recv();
@@ -261,14 +261,14 @@ mod tests {
         on_each(|| async {
             let workshop = Workshop::new();
             let mut running = Vec::new();
-            for value in 0..WORKSHOP_JOBS_MAX as u32 {
+            for value in 0..WORKSHOP_JOBS_MAX {
                 let (release, job) = held(value);
                 let mut ran = Box::pin(workshop.run(job));
                 assert!(begin(&mut ran).await.is_pending());
                 running.push((release, ran));
             }
             let mut waiting = Vec::new();
-            for value in 0..WORKSHOP_QUEUE_MAX as u32 {
+            for value in 0..WORKSHOP_QUEUE_MAX {
                 let mut ran = Box::pin(workshop.run(move || value));
                 assert!(begin(&mut ran).await.is_pending());
                 waiting.push(ran);
@@ -286,10 +286,10 @@ mod tests {
             assert!(never.recv().is_err(), "it was dropped unrun");
             for (value, (release, ran)) in running.into_iter().enumerate() {
                 release.send(()).unwrap();
-                assert_eq!(ran.await, Ok(value as u32));
+                assert_eq!(ran.await, Ok(value));
             }
             for (value, ran) in waiting.into_iter().enumerate() {
-                assert_eq!(ran.await, Ok(value as u32));
+                assert_eq!(ran.await, Ok(value));
             }
             assert_eq!(workshop.run(|| 7).await, Ok(7));
             assert_eq!(workshop.shop.running.get(), 0);

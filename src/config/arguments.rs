@@ -45,6 +45,33 @@ pub struct Arguments {
     #[arg(long = "static", value_name = "PREFIX=DIR", help_heading = "What to serve")]
     pub(super) statics: Vec<String>,
 
+    /// Show what is in a folder of --static that has no index.html; on or off
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "What to serve"
+    )]
+    pub(super) listing: Option<String>,
+
+    /// Answer with this file of the --static folder where no file is, for example /index.html of a
+    /// single-page application
+    #[arg(long, value_name = "PATH", help_heading = "What to serve")]
+    pub(super) fallback: Option<String>,
+
+    /// Let /about stand for about.html in --static folders; on or off
+    #[arg(
+        long,
+        value_name = "SWITCH",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on",
+        help_heading = "What to serve"
+    )]
+    pub(super) clean_urls: Option<String>,
+
     /// Where the application runs and is imported from [default: the current folder]
     #[arg(long, value_name = "DIR", help_heading = "What to serve")]
     pub(super) chdir: Option<String>,
@@ -192,7 +219,7 @@ mod tests {
             --static /=i --static=/j=k --keep-alive 4 --graceful-timeout 5 --limit-request-body 6m \
             --limit-connections-per-client 7 --access-logfile - --log-level debug --io epoll \
             --socket-mode 600 --socket-owner n:o --proxy-protocol --forwarded-allow-ips p,q \
-            --forwarded-host=off --check-config l:m()";
+            --forwarded-host=off --listing --fallback /r --clean-urls=off --check-config l:m()";
         let arguments = parse(&typed.split_whitespace().collect::<Vec<_>>()).unwrap();
         assert_eq!(arguments.bind, ["a", "b"]);
         assert_eq!(arguments.statics, ["/=i", "/j=k"]);
@@ -216,6 +243,9 @@ mod tests {
             (arguments.proxy_protocol, "on"),
             (arguments.forwarded_allow_ips, "p,q"),
             (arguments.forwarded_host, "off"),
+            (arguments.listing, "on"),
+            (arguments.fallback, "/r"),
+            (arguments.clean_urls, "off"),
             (arguments.app, "l:m()"),
         ] {
             assert_eq!(text.as_deref(), Some(expected));

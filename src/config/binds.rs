@@ -4,6 +4,7 @@
 //! for all addresses go before what the file says of each.
 
 use crate::config::command_line;
+use crate::config::disk;
 use crate::config::environment::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::owner;
@@ -13,7 +14,6 @@ use crate::config::settings::Owner;
 use crate::config::settings::ProxyProtocol;
 use crate::config::settings::SOCKET_MODE_DEFAULT;
 use crate::config::settings::UnixSocket;
-use crate::config::sites;
 use crate::config::table::Table;
 use crate::config::table::TextOrTable;
 use crate::config::value;
@@ -167,7 +167,7 @@ fn unix_mistake(options: &BindOptions, text: &str) -> Option<Mistake> {
 
 /// The socket itself is made at the start, but what can be told before is.
 fn socket_path(written: &Written<WrittenAddress>, path: &Path) -> Result<PathBuf, Mistake> {
-    let path = sites::absolute(path);
+    let path = disk::absolute(path);
     let shown = path.display();
     if path.is_dir() {
         let text = format!("\"{shown}\" is a directory: name a file in it");

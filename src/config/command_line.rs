@@ -11,17 +11,25 @@ use crate::config::environment::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::owner;
+use crate::config::prefix;
+use crate::config::switch;
 use crate::config::value;
 use crate::config::written::AppOptions;
 use crate::config::written::Options;
+use crate::config::written::ToServe;
 use crate::config::written::Written;
 use crate::config::written::WrittenApp;
 use crate::config::written::WrittenDestination;
+use crate::config::written::WrittenFiles;
 use crate::config::written::WrittenRoute;
 use crate::config::written::WrittenSite;
+use crate::static_files;
+use crate::static_files::CleanUrls;
+use crate::static_files::Listing;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::path::PathBuf;
 
 /// The name of an application that the command line gives.
 const APP_NAME: &str = "app";
@@ -36,7 +44,7 @@ pub(super) struct CommandLine {
     /// The file that was asked for.
     pub(super) config: Option<Written<String>>,
     /// Absent where neither APP nor `--static` was given.
-    pub(super) serve: Option<(Vec<WrittenApp>, WrittenSite)>,
+    pub(super) serve: Option<ToServe>,
 }
 
 impl CommandLine {
@@ -48,6 +56,7 @@ impl CommandLine {
         let options = options(&mut arguments, &read)?;
         let bind_options = bind_options(&mut arguments, &read)?;
         let app_options = app_options(&mut arguments, &read)?;
+        let file_options = file_options(&mut arguments, &read)?;
         let app = read.one(arguments.app, "APP", "CORELANE_APP")?;
         let statics = read.many(arguments.statics, "--static", "CORELANE_STATIC")?;
         Ok(Self {
@@ -55,7 +64,7 @@ impl CommandLine {
             bind_options,
             app_options,
             config: read.one(arguments.config, "--config", "CORELANE_CONFIG")?,
-            serve: serve(app, statics, environment.folder())?,
+            serve: serve(app, statics, file_options, environment.folder())?,
         })
     }
 }
@@ -128,7 +137,7 @@ fn options(typed: &mut Arguments, read: &Reader<'_>) -> Result<Options, Mistake>
         proxies: parse(proxies, |list| {
             value::proxies(pieces(list).map(value::proxy).collect::<Result<_, _>>()?)
         })?,
-        forwarded_host: parse(forwarded_host, value::switch)?,
+        forwarded_host: parse(forwarded_host, switch::parse)?,
         lanes: parse(workers, value::lanes)?,
         keep_alive: parse(keep_alive, value::keep_alive)?,
         graceful_timeout: parse(graceful_timeout, value::duration)?,
@@ -146,7 +155,7 @@ fn bind_options(typed: &mut Arguments, read: &Reader<'_>) -> Result<BindOptions,
     let mode = read.one(typed.socket_mode.take(), "--socket-mode", "CORELANE_SOCKET_MODE")?;
     let owner = read.one(typed.socket_owner.take(), "--socket-owner", "CORELANE_SOCKET_OWNER")?;
     Ok(BindOptions {
-        proxy_protocol: parse(proxy_protocol, value::switch)?,
+        proxy_protocol: parse(proxy_protocol, switch::parse)?,
         mode: parse(mode, value::mode)?,
         owner: parse(owner, owner::owner)?,
     })
@@ -169,6 +178,53 @@ fn app_options(typed: &mut Arguments, read: &Reader<'_>) -> Result<AppOptions, M
     })
 }
 
+/// What is said of all folders of `--static`.
+struct FileOptions {
+    listing: Option<Written<Listing>>,
+    fallback: Option<Written<String>>,
+    clean_urls: Option<Written<CleanUrls>>,
+}
+
+fn file_options(typed: &mut Arguments, read: &Reader<'_>) -> Result<FileOptions, Mistake> {
+    let listing = read.one(typed.listing.take(), "--listing", "CORELANE_LISTING")?;
+    let fallback = read.one(typed.fallback.take(), "--fallback", "CORELANE_FALLBACK")?;
+    let clean_urls = read.one(typed.clean_urls.take(), "--clean-urls", "CORELANE_CLEAN_URLS")?;
+    Ok(FileOptions {
+        listing: parse(listing, switch::parse)?,
+        fallback: parse(fallback, prefix::file)?,
+        clean_urls: parse(clean_urls, switch::parse)?,
+    })
+}
+
+impl FileOptions {
+    /// One folder with them.
+    fn of(&self, folder: Written<PathBuf>, app: Option<Written<String>>) -> WrittenFiles {
+        let plain = static_files::Options::plain(folder.value.clone());
+        let options = static_files::Options {
+            listing: self.listing.as_ref().map_or(plain.listing, |listing| listing.value),
+            fallback: self.fallback.as_ref().map(|file| file.value.clone()),
+            clean_urls: self.clean_urls.as_ref().map_or(plain.clean_urls, |clean| clean.value),
+            ..plain
+        };
+        WrittenFiles { folder, app, options }
+    }
+
+    /// The mistake of whoever has no folder for them.
+    fn refuse(&self) -> Result<(), Mistake> {
+        let listing = self.listing.as_ref().map(|written| &written.place);
+        let fallback = self.fallback.as_ref().map(|written| &written.place);
+        let clean_urls = self.clean_urls.as_ref().map(|written| &written.place);
+        match listing.or(fallback).or(clean_urls) {
+            Some(place) => Err(Mistake::new(
+                place,
+                "is for the folders of --static, and there is none: add --static /=./public, or \
+                 say it in the route of the file",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
 /// `0.0.0.0:$PORT`, as container platforms expect it of a program without an address of its own.
 pub(super) fn bind_of_port(
     environment: &Environment,
@@ -182,8 +238,12 @@ pub(super) fn bind_of_port(
 fn serve(
     app: Option<Written<String>>,
     statics: Vec<Written<String>>,
+    file_options: FileOptions,
     folder: &Path,
-) -> Result<Option<(Vec<WrittenApp>, WrittenSite)>, Mistake> {
+) -> Result<Option<ToServe>, Mistake> {
+    if statics.is_empty() {
+        file_options.refuse()?;
+    }
     let mut app_name = app.as_ref().map(|app| Written::new(APP_NAME.to_owned(), app.place.clone()));
     let mut apps = Vec::new();
     if let (Some(app), Some(name)) = (app, app_name.clone()) {
@@ -195,9 +255,16 @@ fn serve(
     for text in statics {
         let place = text.place.clone();
         let Written { value: (prefix, directory), .. } = text.parse(|text| split_static(text))?;
-        let fallback = if prefix == "/" { app_name.take() } else { None };
+        let app = if prefix == "/" { app_name.take() } else { None };
+        if let (Some(file), Some(_)) = (&file_options.fallback, &app) {
+            return Err(file.mistake(
+                "the application would never be asked, as it stands behind the files of \
+                 --static /: remove one of the three",
+            ));
+        }
         let folder = Written::new(folder.join(directory), place.clone());
-        let destination = WrittenDestination::Files { folder, fallback, cache_control: None };
+        let files = file_options.of(folder, app);
+        let destination = WrittenDestination::Files(Box::new(files));
         routes.push(WrittenRoute { path: Written::new(prefix, place), destination });
     }
     if let Some(name) = app_name {
@@ -207,7 +274,14 @@ fn serve(
     if routes.is_empty() {
         return Ok(None);
     }
-    Ok(Some((apps, WrittenSite { hosts: Vec::new(), routes, place: Place::Nowhere })))
+    let site = WrittenSite {
+        hosts: Vec::new(),
+        routes,
+        rules: Vec::new(),
+        error_pages: Vec::new(),
+        place: Place::Nowhere,
+    };
+    Ok(Some(ToServe { apps, sites: vec![site], ..ToServe::default() }))
 }
 
 fn split_static(text: &str) -> Result<(String, String), String> {
@@ -265,7 +339,6 @@ mod tests {
     use crate::config::settings::Lanes;
     use crate::config::settings::LogLevel;
     use crate::config::settings::ProxyProtocol;
-    use std::path::PathBuf;
     use std::time::Duration;
 
     fn read(words: &[&str], variables: &[(&str, &str)]) -> Result<CommandLine, String> {
@@ -279,6 +352,15 @@ mod tests {
             WrittenAddress::Tcp(address) => address.to_string(),
             WrittenAddress::Unix(path) => format!("unix:{}", path.display()),
         }
+    }
+
+    /// The route of the first `--static`.
+    fn first_files(line: &CommandLine) -> (&WrittenRoute, &WrittenFiles) {
+        let route = &line.serve.as_ref().unwrap().sites[0].routes[0];
+        let WrittenDestination::Files(files) = &route.destination else {
+            panic!("--static leads to files");
+        };
+        (route, files)
     }
 
     /// Each option with the flag, its variable, a value for each of them, and how to read it.
@@ -357,11 +439,8 @@ mod tests {
             }
         }),
         ("--static", "CORELANE_STATIC", "/a=b", "/c=d", |line| {
-            let route = &line.serve.as_ref().unwrap().1.routes[0];
-            let WrittenDestination::Files { folder, .. } = &route.destination else {
-                panic!("--static leads to files");
-            };
-            let folder = folder.value.strip_prefix("/srv").unwrap();
+            let (route, files) = first_files(line);
+            let folder = files.folder.value.strip_prefix("/srv").unwrap();
             format!("{}={}", route.path.value, folder.display())
         }),
     ];
@@ -407,6 +486,70 @@ mod tests {
             read(&[], &[("CORELANE_APP", "app.py")]).unwrap_err(),
             "CORELANE_APP: \"app.py\" names a file: write the module, app"
         );
+    }
+
+    #[test]
+    fn options_of_all_folders_go_before_their_variables() {
+        let options = |words: &[&str], variables: &[_]| {
+            let line =
+                read(&[&["--static", "/a=b", "--static", "/=c"], words].concat(), variables)?;
+            let routes = &line.serve.unwrap().sites[0].routes;
+            let each: Vec<_> = routes
+                .iter()
+                .map(|route| match &route.destination {
+                    WrittenDestination::Files(files) => {
+                        let static_files::Options { listing, fallback, clean_urls, .. } =
+                            &files.options;
+                        (*listing, fallback.clone(), *clean_urls)
+                    }
+                    WrittenDestination::App(_) => panic!("there is none"),
+                })
+                .collect();
+            assert_eq!(each[0], each[1]);
+            Ok(each[0].clone())
+        };
+        let none = (Listing::Off, None, CleanUrls::Off);
+        assert_eq!(options(&[], &[]), Ok(none.clone()));
+        let typed = ["--listing", "--fallback", "/a.html", "--clean-urls"];
+        let all = (Listing::On, Some("/a.html".to_owned()), CleanUrls::On);
+        assert_eq!(options(&typed, &[]), Ok(all.clone()));
+        let variables = [
+            ("CORELANE_LISTING", "on"),
+            ("CORELANE_FALLBACK", "/a.html"),
+            ("CORELANE_CLEAN_URLS", "yes"),
+        ];
+        assert_eq!(options(&[], &variables), Ok(all));
+        let typed = ["--listing=off", "--fallback", "/b.html", "--clean-urls=off"];
+        let other = (Listing::Off, Some("/b.html".to_owned()), CleanUrls::Off);
+        assert_eq!(options(&typed, &variables), Ok(other));
+        assert_eq!(
+            options(&["--fallback", "./index.html"], &[]),
+            Err("--fallback: \"./index.html\" does not begin with a slash: write \"/index.html\""
+                .to_owned())
+        );
+    }
+
+    #[test]
+    fn options_of_folders_without_a_folder() {
+        let sentence = "is for the folders of --static, and there is none: add --static /=./public, \
+                        or say it in the route of the file";
+        for (words, variables, place) in [
+            (&["--listing"][..], &[][..], "--listing"),
+            (&["--listing=off", "app"], &[], "--listing"),
+            (&["--fallback", "/a"], &[], "--fallback"),
+            (&["--clean-urls", "app"], &[], "--clean-urls"),
+            (&[], &[("CORELANE_FALLBACK", "/a")], "CORELANE_FALLBACK"),
+        ] {
+            assert_eq!(read(words, variables).unwrap_err(), format!("{place}: {sentence}"));
+        }
+        let words = ["--static", "/=a", "--static", "/b=b", "--fallback", "/index.html", "app"];
+        assert_eq!(
+            read(&words, &[]).unwrap_err(),
+            "--fallback: the application would never be asked, as it stands behind the files of \
+             --static /: remove one of the three"
+        );
+        let beside = read(&["--static", "/a=a", "--fallback", "/index.html", "app"], &[]);
+        assert_eq!(beside.unwrap().serve.unwrap().sites[0].routes.len(), 2);
     }
 
     #[test]

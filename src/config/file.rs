@@ -1,8 +1,15 @@
 //! The configuration file: which keys it has, read into values with their lines.
 //!
-//! It takes a path and gives options, applications and sites as they are written, each value well
-//! formed. Relative paths are joined to the file's folder. Whether the paths exist and the names
+//! It takes a path and gives options, applications, realms and sites as they are written, each
+//! value well formed. Relative paths are joined to the file's folder. Whether the paths exist and the names
 //! are known is checked in `sites`.
+
+mod cors;
+mod files;
+mod realm;
+mod rule;
+mod site;
+mod types;
 
 use crate::address::Proxy;
 use crate::config::binds;
@@ -13,11 +20,9 @@ use crate::config::table::Table;
 use crate::config::value;
 use crate::config::written::AppOptions;
 use crate::config::written::Options;
+use crate::config::written::ToServe;
 use crate::config::written::Written;
 use crate::config::written::WrittenApp;
-use crate::config::written::WrittenDestination;
-use crate::config::written::WrittenRoute;
-use crate::config::written::WrittenSite;
 use crate::limits::CONFIG_FILE_BYTES_MAX;
 use std::fs;
 use std::io;
@@ -38,20 +43,19 @@ const TOP_KEYS: &[&str] = &[
     "limit_connections_per_client",
     "access_log",
     "log_level",
+    "types",
     "app",
+    "auth",
     "site",
 ];
 const APP_KEYS: &[&str] = &["target", "chdir", "pythonpath", "venv", "threads", "isolation"];
 const APP_KEYS_LATER: &[&str] = &["timeout"];
-const SITE_KEYS: &[&str] = &["hosts", "route"];
-const ROUTE_KEYS: &[&str] = &["path", "files", "app", "fallback", "cache_control"];
 
 /// All that the file says.
 #[derive(Debug)]
 pub(super) struct ConfigFile {
     pub(super) options: Options,
-    pub(super) apps: Vec<WrittenApp>,
-    pub(super) sites: Vec<WrittenSite>,
+    pub(super) to_serve: ToServe,
 }
 
 impl ConfigFile {
@@ -77,9 +81,10 @@ impl ConfigFile {
         }
         let mut sites = Vec::new();
         for table in top.list_of_tables("site", "site")? {
-            sites.push(site(&table, folder)?);
+            sites.push(site::site(&table, folder)?);
         }
-        Ok(Self { options, apps, sites })
+        let (types, realms) = (types::types(&top)?, realm::realms(&top, folder)?);
+        Ok(Self { options, to_serve: ToServe { apps, realms, types, sites } })
     }
 }
 
@@ -187,68 +192,6 @@ fn check_isolation(text: &str) -> Result<(), String> {
         _ => {
             Err(format!("\"{text}\" is not a kind of isolation: write \"auto\" or \"interpreter\""))
         }
-    }
-}
-
-fn site(table: &Table<'_>, folder: &Path) -> Result<WrittenSite, Mistake> {
-    table.check_keys(SITE_KEYS, &[])?;
-    let hosts = table.texts("hosts", "hosts = [\"example.com\"]")?;
-    // An empty list would quietly mean every host.
-    if let Some(list) = hosts.as_ref().filter(|list| list.value.is_empty()) {
-        return Err(list.mistake("is empty: name a host, or remove the key to serve every host"));
-    }
-    let mut routes = Vec::new();
-    for table in table.list_of_tables("route", "site.route")? {
-        routes.push(route(&table, folder)?);
-    }
-    let hosts = hosts.map(|list| list.value).unwrap_or_default();
-    Ok(WrittenSite { hosts, routes, place: table.place() })
-}
-
-fn route(table: &Table<'_>, folder: &Path) -> Result<WrittenRoute, Mistake> {
-    let mistake = |text: &str| Mistake::new(&table.place(), text);
-    table.check_keys(ROUTE_KEYS, &[])?;
-    let Some(path) = table.text("path", "path = \"/static/\"")? else {
-        return Err(mistake("[[site.route]] has no path: add path = \"/\""));
-    };
-    let files = table.text("files", "files = \"./public\"")?;
-    let app = table.text("app", "app = \"NAME\"")?;
-    let fallback = table.text("fallback", "fallback = \"app:NAME\"")?;
-    let cache_control = table.text("cache_control", "cache_control = \"max-age=3600\"")?;
-    let destination = match (files, app) {
-        (Some(files), None) => WrittenDestination::Files {
-            folder: files.parse(|text| Ok(folder.join(text)))?,
-            fallback: fallback.map(|text| text.parse(|text| fallback_name(text))).transpose()?,
-            cache_control,
-        },
-        (None, Some(app)) => {
-            if let Some(extra) = fallback.or(cache_control) {
-                return Err(extra.mistake("belongs to a route with \"files\": remove it"));
-            }
-            WrittenDestination::App(
-                app.parse(|text| Ok(text.strip_prefix("app:").unwrap_or(text).to_owned()))?,
-            )
-        }
-        (Some(_), Some(app)) => {
-            return Err(app.mistake(
-                "stands beside \"files\": keep one of the two, or write fallback = \"app:NAME\" \
-                 for files first",
-            ));
-        }
-        (None, None) => {
-            return Err(mistake(
-                "[[site.route]] leads nowhere: add files = \"./public\" or app = \"NAME\"",
-            ));
-        }
-    };
-    Ok(WrittenRoute { path, destination })
-}
-
-/// The prefix is asked for because a fallback that is a file will want the bare text.
-fn fallback_name(text: &str) -> Result<String, String> {
-    match text.strip_prefix("app:") {
-        Some(name) => Ok(name.to_owned()),
-        None => Err(format!("\"{text}\" does not name an application: write \"app:{text}\"")),
     }
 }
 

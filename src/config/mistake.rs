@@ -62,6 +62,14 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// The line, of a place that has one.
+    pub(super) const fn line(&self) -> Option<usize> {
+        match self {
+            Self::Line(_, line) | Self::Key(_, line, _) => Some(*line),
+            _ => None,
+        }
+    }
+
     /// Names this place inside a message about another one.
     pub(super) fn in_passing(&self) -> String {
         match self {

@@ -10,12 +10,14 @@ use crate::address::Proxy;
 use crate::config::arguments::Arguments;
 use crate::config::binds;
 use crate::config::command_line::CommandLine;
+use crate::config::disk;
 use crate::config::environment::Environment;
 use crate::config::file::ConfigFile;
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::sites;
 use crate::config::written::Options;
+use crate::config::written::ToServe;
 use crate::config::written::Written;
 use crate::limits::BODY_BYTES_MAX_DEFAULT;
 use crate::limits::CONNECTIONS_PER_CLIENT_MAX_DEFAULT;
@@ -53,6 +55,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// What each of `sites` says besides its routes, by the same index.
     pub policies: Vec<Policy>,
+    /// The realms that some rule asks for, in the order of their first rule.
+    pub realms: Vec<Realm>,
     /// Bytes of one request body. Over it: 413.
     pub body_bytes_max: u64,
     /// Open connections of one client in one lane. None: no limit.
@@ -144,6 +148,15 @@ pub struct App {
     pub threads: usize,
 }
 
+/// Who may ask, where a rule says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Realm {
+    /// What the browser shows: printable ASCII.
+    pub title: String,
+    /// Names and hashes, each name once.
+    pub users: Vec<(String, String)>,
+}
+
 /// Where the access log goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLog {
@@ -195,6 +208,10 @@ pub enum Warning {
     },
     /// No route leads to this application. It is not started.
     UnusedApp(String),
+    /// No rule asks for this realm. It protects nothing.
+    UnusedRealm(String),
+    /// The file that is to answer where no file is, is missing itself.
+    MissingFallback(PathBuf),
 }
 
 impl Settings {
@@ -210,25 +227,24 @@ impl Settings {
             None => found_file(environment.folder()),
         };
         let file_place = file_path.as_ref().map(|path| Place::File(PathBuf::from(&path.value)));
-        let (mut options, mut apps, mut written_sites) =
-            (Options::default(), Vec::new(), Vec::new());
+        let (mut options, mut to_serve) = (Options::default(), ToServe::default());
         if let Some(path) = file_path {
             let file = ConfigFile::read(&path, environment.folder())?;
-            (options, apps, written_sites) = (file.options, file.apps, file.sites);
+            (options, to_serve) = (file.options, file.to_serve);
         }
-        if let Some((app, site)) = command_line.serve {
-            (apps, written_sites) = (app, vec![site]);
+        if let Some(typed) = command_line.serve {
+            to_serve = ToServe { types: to_serve.types, ..typed };
         }
-        if written_sites.iter().all(|site| site.routes.is_empty()) {
+        if to_serve.sites.iter().all(|site| site.routes.is_empty()) {
             return Err(nothing_to_serve(file_place));
         }
-        for app in &mut apps {
+        for app in &mut to_serve.apps {
             let own = std::mem::take(&mut app.options);
             app.options = command_line.app_options.clone().or(own);
         }
         let mut options = command_line.options.or(options);
         let binds = std::mem::take(&mut options.binds);
-        let served = sites::build(&apps, written_sites, environment)?;
+        let served = sites::build(to_serve, environment)?;
         Ok(Self {
             binds: binds::build(binds, &command_line.bind_options, environment)?,
             proxies: proxies(options.proxies, options.forwarded_host)?,
@@ -237,6 +253,7 @@ impl Settings {
             files: served.files,
             sites: served.sites,
             policies: served.policies,
+            realms: served.realms,
             body_bytes_max: options.body_bytes_max.map_or(BODY_BYTES_MAX_DEFAULT, |w| w.value),
             connections_per_client_max: options
                 .connections_per_client_max
@@ -256,13 +273,17 @@ impl Settings {
     #[must_use]
     pub fn summary(&self) -> String {
         let routes = self.sites.iter().map(|site| site.routes.len()).sum();
-        format!(
-            "configuration is good: {}, {}, {}, {}",
-            counted(self.sites.len(), "site"),
-            counted(routes, "route"),
-            counted(self.apps.len(), "application"),
-            counted(self.binds.len(), "address"),
-        )
+        let rules = self.policies.iter().map(|policy| policy.rules.len()).sum();
+        let mut parts = vec![counted(self.sites.len(), "site"), counted(routes, "route")];
+        if rules > 0 {
+            parts.push(counted(rules, "rule"));
+        }
+        if !self.realms.is_empty() {
+            parts.push(counted(self.realms.len(), "realm"));
+        }
+        parts.push(counted(self.apps.len(), "application"));
+        parts.push(counted(self.binds.len(), "address"));
+        format!("configuration is good: {}", parts.join(", "))
     }
 }
 
@@ -319,7 +340,7 @@ fn access_log(written: Option<Written<AccessLog>>) -> Result<AccessLog, Mistake>
                 "there is no directory \"{folder}\": make it or correct the path"
             )))
         }
-        _ => Ok(AccessLog::File(sites::absolute(path))),
+        _ => Ok(AccessLog::File(disk::absolute(path))),
     }
 }
 
@@ -384,6 +405,14 @@ impl fmt::Display for Warning {
             Self::UnusedApp(name) => {
                 write!(out, "no route leads to [app.{name}]: it is not started")
             }
+            Self::UnusedRealm(name) => {
+                write!(out, "no rule asks for [auth.{name}]: it protects nothing")
+            }
+            Self::MissingFallback(file) => write!(
+                out,
+                "there is no file \"{}\": until it is there, what is missing is answered with 404",
+                file.display()
+            ),
         }
     }
 }

@@ -9,7 +9,7 @@
 use crate::config::mistake::Mistake;
 use crate::config::mistake::Place;
 use crate::config::suggestion;
-use crate::config::value::Switch;
+use crate::config::switch::Switch;
 use crate::config::written::Written;
 use std::path::Path;
 use toml::Spanned;
@@ -27,6 +27,13 @@ pub(super) struct Source<'a> {
 #[derive(Debug)]
 pub(super) enum TextOrTable<'a> {
     Text(Written<String>),
+    Table(Table<'a>),
+}
+
+/// A value that may be either.
+#[derive(Debug)]
+pub(super) enum SwitchOrTable<'a> {
+    Switch(Written<Switch>),
     Table(Table<'a>),
 }
 
@@ -155,6 +162,70 @@ impl<'a> Table<'a> {
             Some(false) => Ok(Some(Written::new(Switch::Off, place))),
             None => Err(wrong_type(&place, "true or false", value.get_ref(), example)),
         }
+    }
+
+    /// True, false, or a table, which is `[name]` in messages.
+    pub(super) fn switch_or_table(
+        &self,
+        key: &str,
+        name: &str,
+        example: &str,
+    ) -> Result<Option<SwitchOrTable<'a>>, Mistake> {
+        let Some((value, place)) = self.entry(key) else { return Ok(None) };
+        let DeValue::Table(entries) = value.get_ref() else {
+            if value.get_ref().as_bool().is_none() {
+                let wanted = "true, false or a table";
+                return Err(wrong_type(&place, wanted, value.get_ref(), example));
+            }
+            return Ok(self.switch(key, example)?.map(SwitchOrTable::Switch));
+        };
+        let line = place.line().unwrap_or(self.line);
+        let name = format!("[{name}]");
+        Ok(Some(SwitchOrTable::Table(Self { source: self.source, name, line, entries })))
+    }
+
+    /// Texts by names of the operator's choice, in the order of the file. The place of each is
+    /// `key.name`.
+    pub(super) fn texts_by_name(
+        &self,
+        key: &str,
+        example: &str,
+    ) -> Result<Vec<Written<(String, String)>>, Mistake> {
+        let Some((value, place)) = self.entry(key) else { return Ok(Vec::new()) };
+        let Some(entries) = value.get_ref().as_table() else {
+            return Err(wrong_type(&place, "a table", value.get_ref(), example));
+        };
+        let mut named: Vec<_> = entries.iter().collect();
+        named.sort_by_key(|(name, _)| name.span().start);
+        let mut texts = Vec::with_capacity(named.len());
+        for (name, value) in named {
+            let place = self.key_place(&format!("{key}.{}", name.get_ref()), name.span().start);
+            let Some(text) = value.get_ref().as_str() else {
+                return Err(wrong_type(&place, "a text", value.get_ref(), example));
+            };
+            texts.push(Written::new((name.get_ref().to_string(), text.to_owned()), place));
+        }
+        Ok(texts)
+    }
+
+    /// Where a key stands, if it does.
+    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+        self.entry(key).map(|(_, place)| place)
+    }
+
+    /// Those of these keys that are there, in the order of the file.
+    pub(super) fn present(&self, keys: &[&'static str]) -> Vec<Written<&'static str>> {
+        let mut found: Vec<_> = self
+            .entries
+            .keys()
+            .filter_map(|name| {
+                let key = keys.iter().find(|key| **key == name.get_ref().as_ref())?;
+                let at = name.span().start;
+                Some((at, Written::new(*key, self.key_place(key, at))))
+            })
+            .collect();
+        found.sort_by_key(|(at, _)| *at);
+        found.into_iter().map(|(_, written)| written).collect()
     }
 
     /// A list of texts and tables, which are `[[key]]` by name, or one text alone.

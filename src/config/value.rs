@@ -3,7 +3,6 @@
 //! Each function takes the text of one value and gives the value or a sentence `what: remedy`. It
 //! does not know whether the text came from a flag, a variable or a file.
 
-use crate::address::HostTrust;
 use crate::address::Network;
 use crate::address::NetworkMistake;
 use crate::address::Proxy;
@@ -12,7 +11,6 @@ use crate::config::settings::AccessLog;
 use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
-use crate::config::settings::ProxyProtocol;
 use crate::config::suggestion;
 use crate::limits::CONNECTIONS_PER_LANE_MAX;
 use crate::limits::LANES_MAX;
@@ -20,6 +18,8 @@ use crate::limits::OPERATOR_BODY_BYTES_MAX;
 use crate::limits::OPERATOR_TIME_MAX;
 use crate::limits::PROXY_NETWORKS_MAX;
 use crate::limits::PYTHON_THREADS_MAX;
+use crate::static_files::Symlinks;
+use crate::static_files::TrailingSlash;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -74,40 +74,6 @@ pub(super) fn bind(text: &str, base: &Path) -> Result<WrittenAddress, String> {
 pub(super) fn port(text: &str) -> Result<u16, String> {
     let number = if is_digits(text) { text.parse().ok() } else { None };
     number.ok_or_else(|| format!("\"{text}\" is not a port: write a number from 0 to 65535"))
-}
-
-/// Something that is done or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Switch {
-    On,
-    Off,
-}
-
-impl From<Switch> for ProxyProtocol {
-    fn from(switch: Switch) -> Self {
-        match switch {
-            Switch::On => Self::On,
-            Switch::Off => Self::Off,
-        }
-    }
-}
-
-impl From<Switch> for HostTrust {
-    fn from(switch: Switch) -> Self {
-        match switch {
-            Switch::On => Self::Trusted,
-            Switch::Off => Self::Ignored,
-        }
-    }
-}
-
-/// `on` or `off`, and what else people write for them in variables.
-pub(super) fn switch<T: From<Switch>>(text: &str) -> Result<T, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "on" | "true" | "yes" | "1" => Ok(Switch::On.into()),
-        "off" | "false" | "no" | "0" => Ok(Switch::Off.into()),
-        _ => Err(format!("\"{text}\" is neither on nor off: write one of the two")),
-    }
 }
 
 /// The permissions of a file: three octal digits, with a 0 before them or not.
@@ -307,6 +273,45 @@ fn is_dotted_name(text: &str) -> bool {
     })
 }
 
+/// What becomes of the slash at the end of a page's address.
+pub(super) fn trailing_slash(text: &str) -> Result<TrailingSlash, String> {
+    match text {
+        "folders" => Ok(TrailingSlash::Folders),
+        "add" => Ok(TrailingSlash::Add),
+        "remove" => Ok(TrailingSlash::Remove),
+        "keep" => Ok(TrailingSlash::Keep),
+        _ => Err(not_a_choice(text, "policy for slashes", &["folders", "add", "remove", "keep"])),
+    }
+}
+
+/// Which symbolic links are followed.
+pub(super) fn symlinks(text: &str) -> Result<Symlinks, String> {
+    match text {
+        "beneath" => Ok(Symlinks::Beneath),
+        "deny" => Ok(Symlinks::Refused),
+        "follow" => Ok(Symlinks::Followed),
+        _ => Err(not_a_choice(text, "policy for links", &["beneath", "deny", "follow"])),
+    }
+}
+
+/// A token (RFC 9110 section 5.6.2): names of fields and methods, halves of a media type.
+pub(super) fn is_token(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_plain)
+}
+
+/// A header value that is plain text (RFC 9110 section 5.5, without obs-text and tab).
+pub(super) fn field_value(text: &str) -> Result<String, String> {
+    let value = text.trim_matches(' ');
+    if value.is_empty() {
+        return Err("is empty: write a value such as \"max-age=3600\", or remove it".to_owned());
+    }
+    match value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        true => Ok(value.to_owned()),
+        false => Err(format!("{text:?} is not one line of plain ASCII: remove the rest")),
+    }
+}
+
 /// Rust's own parsers take a leading `+` as well; nobody means that.
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
@@ -376,15 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn switches_and_modes() {
-        for text in ["on", "On", "true", "yes", "1"] {
-            assert_eq!(switch(text), Ok(ProxyProtocol::On));
-        }
-        for text in ["off", "FALSE", "no", "0"] {
-            assert_eq!(switch(text), Ok(HostTrust::Ignored));
-        }
-        let expected = "\"v1\" is neither on nor off: write one of the two".to_owned();
-        assert_eq!(switch::<ProxyProtocol>("v1"), Err(expected));
+    fn modes() {
         for (text, expected) in [("660", 0o660), ("0777", 0o777), ("000", 0)] {
             assert_eq!(mode(text), Ok(expected));
         }
@@ -555,6 +552,21 @@ mod tests {
                  'module:factory()'"
             );
             assert_eq!(app_target(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn header_values() {
+        let good = "public, max-age=31536000, immutable";
+        assert_eq!(field_value(good), Ok(good.to_owned()));
+        for (text, expected) in [
+            ("", "is empty: write a value such as \"max-age=3600\", or remove it"),
+            ("  ", "is empty: write a value such as \"max-age=3600\", or remove it"),
+            ("a\r\nb: c", "\"a\\r\\nb: c\" is not one line of plain ASCII: remove the rest"),
+            ("é", "\"é\" is not one line of plain ASCII: remove the rest"),
+            ("a\u{7f}", "\"a\\u{7f}\" is not one line of plain ASCII: remove the rest"),
+        ] {
+            assert_eq!(field_value(text), Err(expected.to_owned()), "{text:?}");
         }
     }
 }

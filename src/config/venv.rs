@@ -4,10 +4,10 @@
 //! What was given must be right; what was only found is left alone where it does not fit, with a
 //! warning. A virtual environment is a folder with a pyvenv.cfg (PEP 405).
 
+use crate::config::disk;
 use crate::config::environment::Environment;
 use crate::config::mistake::Mistake;
 use crate::config::settings::Warning;
-use crate::config::sites;
 use crate::config::written::Written;
 use crate::limits::PYVENV_CFG_BYTES_MAX;
 use std::fs::File;
@@ -44,7 +44,7 @@ pub(super) fn find(
         }
     };
     if let Some(active) = environment.variable("VIRTUAL_ENV")? {
-        let venv = sites::absolute(&environment.folder().join(active));
+        let venv = disk::absolute(&environment.folder().join(active));
         match kind(&venv) {
             Kind::Fits => return Ok(Some(venv)),
             Kind::None => warn(Warning::StaleVirtualEnv(venv)),
@@ -63,7 +63,7 @@ pub(super) fn find(
 }
 
 fn check_given(given: &Written<PathBuf>) -> Result<PathBuf, Mistake> {
-    let venv = sites::absolute(&given.value);
+    let venv = disk::absolute(&given.value);
     let shown = venv.display();
     match kind(&venv) {
         Kind::Fits => Ok(venv),

@@ -12,6 +12,9 @@ use crate::config::settings::AccessLog;
 use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
+use crate::rules::Action;
+use crate::rules::Cors;
+use crate::static_files;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,11 +116,35 @@ pub(super) struct WrittenApp {
     pub(super) folder: PathBuf,
 }
 
+/// What is to be served, by whoever says it: the file or the command line.
+#[derive(Debug, Default)]
+pub(super) struct ToServe {
+    pub(super) apps: Vec<WrittenApp>,
+    pub(super) realms: Vec<WrittenRealm>,
+    /// Media types by extension, for all folders.
+    pub(super) types: Vec<(String, String)>,
+    pub(super) sites: Vec<WrittenSite>,
+}
+
+/// A realm: `[auth.NAME]`.
+#[derive(Debug)]
+pub(super) struct WrittenRealm {
+    pub(super) name: Written<String>,
+    /// What the browser shows.
+    pub(super) title: Option<Written<String>>,
+    /// Joined to the folder to which it is relative.
+    pub(super) file: Option<Written<PathBuf>>,
+    /// Names and hashes.
+    pub(super) users: Vec<Written<(String, String)>>,
+}
+
 /// A site: `[[site]]`, or all that the command line serves.
 #[derive(Debug)]
 pub(super) struct WrittenSite {
     pub(super) hosts: Vec<Written<String>>,
     pub(super) routes: Vec<WrittenRoute>,
+    pub(super) rules: Vec<WrittenRule>,
+    pub(super) error_pages: Vec<WrittenErrorPage>,
     pub(super) place: Place,
 }
 
@@ -131,10 +158,44 @@ pub(super) struct WrittenRoute {
 /// What a route leads to. Applications are named, not yet found.
 #[derive(Debug)]
 pub(super) enum WrittenDestination {
-    Files {
-        folder: Written<PathBuf>,
-        fallback: Option<Written<String>>,
-        cache_control: Option<Written<String>>,
-    },
+    Files(Box<WrittenFiles>),
     App(Written<String>),
+}
+
+/// A folder of files. Nothing of it has been looked for on the disk.
+#[derive(Debug)]
+pub(super) struct WrittenFiles {
+    /// Joined to the folder to which it is relative.
+    pub(super) folder: Written<PathBuf>,
+    /// The application that answers where no file is.
+    pub(super) app: Option<Written<String>>,
+    /// All else. The root is the folder as it is written, the types are not there yet.
+    pub(super) options: static_files::Options,
+}
+
+/// A rule: `[[site.rule]]`.
+#[derive(Debug)]
+pub(super) struct WrittenRule {
+    /// Each of them gets all the rest.
+    pub(super) patterns: Vec<Written<String>>,
+    pub(super) action: Option<Written<Action>>,
+    /// Names and values.
+    pub(super) fields: Vec<Written<(String, String)>>,
+    pub(super) cors: Option<Written<Cors>>,
+    pub(super) access: Option<Written<WrittenAccess>>,
+}
+
+/// Who may ask. Realms are named, not yet found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WrittenAccess {
+    Open,
+    Realm(String),
+}
+
+/// A file that words an error.
+#[derive(Debug)]
+pub(super) struct WrittenErrorPage {
+    pub(super) status: u16,
+    /// Joined to the folder to which it is relative.
+    pub(super) file: Written<PathBuf>,
 }

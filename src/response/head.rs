@@ -18,7 +18,7 @@ pub struct Head {
     status: u16,
     reason: Cow<'static, [u8]>,
     /// `Name: value\r\n` for each field but Content-Length.
-    fields: Vec<u8>,
+    pub(super) fields: Vec<u8>,
     content_length: Option<u64>,
     has_date: bool,
 }

@@ -6,8 +6,10 @@
 
 pub mod date;
 pub mod head;
+pub mod overlay;
 pub mod status;
 pub mod stream;
 
 pub use head::Head;
 pub use head::InvalidHeader;
+pub use overlay::Overlay;

@@ -6,6 +6,8 @@ use crate::config::Settings;
 use crate::python;
 use crate::route::Destination;
 use crate::route::Slash;
+use crate::rules::Access;
+use crate::rules::Policy;
 use crate::uring::Io;
 
 /// Says it to the log.
@@ -36,7 +38,8 @@ pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], groups: &[Strin
             }
         );
     }
-    for site in &settings.sites {
+    for (index, site) in settings.sites.iter().enumerate() {
+        let policy = settings.policies.get(index);
         let hosts = if site.hosts.is_empty() {
             String::new()
         } else {
@@ -50,7 +53,9 @@ pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], groups: &[Strin
                 Destination::Files { files, fallback } => {
                     let folder = settings.files.get(files).map(|files| files.root.display());
                     let folder = folder.map_or_else(String::new, |folder| folder.to_string());
+                    let file = settings.files.get(files).and_then(|files| files.fallback.as_ref());
                     let then = fallback.map(|app| format!(", then application {}", name(app)));
+                    let then = then.or_else(|| file.map(|file| format!(", then {file}")));
                     format!("{folder}{}", then.unwrap_or_default())
                 }
             };
@@ -60,8 +65,31 @@ pub(super) fn say(settings: &Settings, cores: &[Option<CoreId>], groups: &[Strin
             };
             tracing::info!("route {hosts}{}{slash} to {to}", route.prefix);
         }
+        for said in policy.map(said_besides).unwrap_or_default() {
+            tracing::info!("{hosts}{said}");
+        }
     }
     for group in groups {
         tracing::info!("listening on {group}");
     }
+}
+
+/// What a site has besides its routes, in words.
+fn said_besides(policy: &Policy) -> Vec<String> {
+    let mut said = Vec::new();
+    if !policy.rules.is_empty() {
+        let realms =
+            policy.rules.iter().filter(|rule| matches!(rule.access, Some(Access::Realm(_))));
+        said.push(match (policy.rules.len(), realms.count()) {
+            (rules, 0) => format!("rules: {rules}"),
+            (rules, asking) => format!("rules: {rules}, of which {asking} ask for a password"),
+        });
+    }
+    let mut statuses: Vec<u16> = policy.error_pages.iter().map(|page| page.status).collect();
+    if !statuses.is_empty() {
+        statuses.sort_unstable();
+        let statuses: Vec<String> = statuses.iter().map(u16::to_string).collect();
+        said.push(format!("pages for errors: {}", statuses.join(" ")));
+    }
+    said
 }

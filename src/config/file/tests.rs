@@ -7,9 +7,11 @@ use crate::config::settings::AccessLog;
 use crate::config::settings::Io;
 use crate::config::settings::Lanes;
 use crate::config::settings::LogLevel;
+use crate::config::written::WrittenDestination;
+use crate::static_files;
 use std::time::Duration;
 
-fn parse(text: &str) -> Result<ConfigFile, String> {
+pub(super) fn parse(text: &str) -> Result<ConfigFile, String> {
     let source = Source { name: Path::new("corelane.toml"), text };
     ConfigFile::parse(source, Path::new("/srv")).map_err(|mistake| mistake.to_string())
 }
@@ -77,7 +79,7 @@ fn every_key_is_read() {
     assert_eq!(value(options.access_log), Some(log));
     assert_eq!(value(options.log_level), Some(LogLevel::Debug));
 
-    let [app] = &file.apps[..] else { panic!("one application") };
+    let [app] = &file.to_serve.apps[..] else { panic!("one application") };
     assert_eq!(
         (app.name.value.as_str(), app.target.value.as_str()),
         ("shop", "flaskr:create_app()")
@@ -88,25 +90,17 @@ fn every_key_is_read() {
     assert_eq!(value(options.venv), Some("/srv/.venv".into()));
     assert_eq!(value(options.threads), Some(16));
 
-    let [first, second] = &file.sites[..] else { panic!("two sites") };
+    let [first, second] = &file.to_serve.sites[..] else { panic!("two sites") };
     let hosts: Vec<&str> = first.hosts.iter().map(|host| host.value.as_str()).collect();
     assert_eq!(hosts, ["example.com", "*.example.com"]);
     assert!(second.hosts.is_empty());
-    let WrittenDestination::Files { folder, fallback: None, cache_control: Some(text) } =
-        &first.routes[0].destination
-    else {
-        panic!("files without fallback");
-    };
-    assert_eq!(
-        (folder.value.as_path(), text.value.as_str()),
-        (Path::new("/srv/./static"), "max-age=1")
-    );
-    let WrittenDestination::Files { fallback: Some(name), cache_control: None, .. } =
-        &first.routes[1].destination
-    else {
-        panic!("files with fallback");
-    };
-    assert_eq!(name.value, "shop");
+    let WrittenDestination::Files(files) = &first.routes[0].destination else { panic!("files") };
+    assert_eq!(files.folder.value, Path::new("/srv/./static"));
+    assert_eq!(files.options.cache_control.as_deref(), Some("max-age=1"));
+    assert!(files.app.is_none());
+    let WrittenDestination::Files(files) = &first.routes[1].destination else { panic!("files") };
+    assert_eq!(files.app.as_ref().unwrap().value, "shop");
+    assert_eq!(files.options, static_files::Options::plain("/srv/./public".into()));
     let WrittenDestination::App(name) = &second.routes[0].destination else {
         panic!("an application");
     };
@@ -118,7 +112,7 @@ fn one_text_stands_for_a_list_and_applications_keep_their_order() {
     let file = parse("bind = \"8000\"\napp.b.target = \"b\"\napp.a.target = \"a\"").unwrap();
     let address = WrittenAddress::Tcp("0.0.0.0:8000".parse().unwrap());
     assert_eq!(file.options.binds[0].address.value, address);
-    let names: Vec<&str> = file.apps.iter().map(|app| app.name.value.as_str()).collect();
+    let names: Vec<&str> = file.to_serve.apps.iter().map(|app| app.name.value.as_str()).collect();
     assert_eq!(names, ["b", "a"]);
 }
 
@@ -131,13 +125,15 @@ fn mistakes_of_keys() {
             "gzip = true",
             "1: unknown key \"gzip\" at the top of the file: known keys are bind, \
              forwarded_allow_ips, forwarded_host, lanes, io, keep_alive, graceful_timeout, \
-             limit_request_body, limit_connections_per_client, access_log, log_level, app, site",
+             limit_request_body, limit_connections_per_client, access_log, log_level, types, app, \
+             auth, site",
         ),
         (
             "zz = 1\naa = 2",
             "1: unknown key \"zz\" at the top of the file: known keys are bind, \
              forwarded_allow_ips, forwarded_host, lanes, io, keep_alive, graceful_timeout, \
-             limit_request_body, limit_connections_per_client, access_log, log_level, app, site",
+             limit_request_body, limit_connections_per_client, access_log, log_level, types, app, \
+             auth, site",
         ),
         (
             "[app.shop]\ntarget = \"a\"\nthread = 4",
@@ -281,7 +277,8 @@ fn mistakes_of_values() {
         ),
         (
             "[[site]]\n[[site.route]]\npath = \"/\"\nfiles = \".\"\nfallback = \"shop\"",
-            "5: fallback: \"shop\" does not name an application: write \"app:shop\"",
+            "5: fallback: \"shop\" is neither a file nor an application: write \"/shop\" for a file of \
+             the folder, or \"app:NAME\"",
         ),
         (
             "[[site]]\n[[site.route]]\npath = \"/\"\napp = \"a\"\nfallback = \"app:a\"",
@@ -330,7 +327,7 @@ fn mistakes_of_addresses() {
 fn isolation_by_interpreter_is_what_there_is() {
     for kind in ["auto", "interpreter"] {
         let text = format!("[app.shop]\ntarget = \"a\"\nisolation = \"{kind}\"");
-        assert_eq!(parse(&text).unwrap().apps.len(), 1);
+        assert_eq!(parse(&text).unwrap().to_serve.apps.len(), 1);
     }
 }
 

@@ -59,7 +59,8 @@ fn an_application_alone_has_the_defaults() {
             hosts: Vec::new(),
             routes: vec![route("", Slash::Optional, Destination::App(0))],
         }],
-        policies: vec![crate::rules::Policy::default()],
+        policies: vec![Policy::default()],
+        realms: Vec::new(),
         body_bytes_max: BODY_BYTES_MAX_DEFAULT,
         connections_per_client_max: Some(CONNECTIONS_PER_CLIENT_MAX_DEFAULT),
         idle_time_max: IDLE_TIME_MAX_DEFAULT,
@@ -312,4 +313,42 @@ fn whom_we_believe() {
     fs::write(folder.path().join("corelane.toml"), text).unwrap();
     assert!(!settings(&folder, &[], &[]).unwrap().proxies.is_empty());
     assert!(settings(&folder, &["--forwarded-allow-ips", ""], &[]).unwrap().proxies.is_empty());
+}
+
+const WITH_RULES: &str = r#"
+[types]
+md = "text/markdown"
+[[site]]
+error_pages = { 404 = "public/404.html" }
+[[site.route]]
+path = "/"
+files = "public"
+[[site.rule]]
+path = ["/a/**", "/b/**"]
+cache_control = "no-cache"
+[[site.rule]]
+path = "/c"
+deny = true
+"#;
+
+#[test]
+fn rules_belong_to_the_file_and_types_to_all_folders() {
+    let folder = folder();
+    fs::write(folder.path().join("corelane.toml"), WITH_RULES).unwrap();
+    fs::write(folder.path().join("public/404.html"), "").unwrap();
+    let from_file = settings(&folder, &[], &[]).unwrap();
+    assert_eq!(
+        from_file.summary(),
+        "configuration is good: 1 site, 1 route, 3 rules, 0 applications, 1 address"
+    );
+    assert_eq!((from_file.policies.len(), from_file.files.len()), (1, 2));
+    let words = ["-c", "corelane.toml", "--static", "/=static", "--listing"];
+    let typed = settings(&folder, &words, &[]).unwrap();
+    assert_eq!(typed.policies, [Policy::default()]);
+    let expected = static_files::Options {
+        listing: static_files::Listing::On,
+        types: vec![("md".to_owned(), "text/markdown".to_owned())],
+        ..static_files::Options::plain(folder.path().join("static"))
+    };
+    assert_eq!(typed.files, [expected]);
 }
