@@ -85,7 +85,7 @@ fn parse_range(member: &[u8]) -> Option<Range<'_>> {
 }
 
 /// `( "0" [ "." 0*3DIGIT ] ) / ( "1" [ "." 0*3("0") ] )` (RFC 9110 section 12.4.2), in thousandths.
-fn parse_quality(value: &[u8]) -> Option<u16> {
+pub(super) fn parse_quality(value: &[u8]) -> Option<u16> {
     let (whole, rest) = value.split_first()?;
     let decimals = match rest {
         [] => rest,

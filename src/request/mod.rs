@@ -5,6 +5,7 @@
 //! proxy announces its client, behind it [`forwarded::peer`] where a proxy speaks in fields.
 
 pub mod accept;
+pub mod accept_encoding;
 pub mod chunked;
 pub mod forwarded;
 pub mod framing;
