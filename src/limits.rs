@@ -153,6 +153,12 @@ pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
 /// Tries to open a path while its folders are being renamed (openat2(2): EAGAIN).
 pub const OPEN_TRIES_MAX: usize = 4;
+/// Ranges in one Range field. Over it the field is ignored, and the whole is sent. Apache takes
+/// 200, nginx any number; readers of documents and archives ask for a few.
+pub const RANGES_MAX: usize = 64;
+/// What a part of multipart/byteranges costs beside its bytes: its boundary and two fields have 100
+/// to 150. Ranges with a smaller gap between them are sent as one.
+pub const RANGE_PART_HEAD_BYTES: u64 = 128;
 
 // ---- Python ----------------------------------------------------------------------------------
 

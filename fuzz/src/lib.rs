@@ -14,16 +14,23 @@ mod rooms {
     pub mod static_files {
         #[cfg(test)]
         mod media_type;
+        mod multipart;
         #[cfg(test)]
         mod precondition;
         mod range;
 
-        /// The slice of a representation of `size_bytes` that a Range field asks for, first and
-        /// behind last. None: the whole, or 416.
+        /// The slices of a representation of `size_bytes` that a Range field asks for, each with
+        /// its first byte and the one behind it. None: the whole, or 416. With them the bytes of
+        /// the answer's body.
         #[must_use]
-        pub fn range_slice(value: &[u8], size_bytes: u64) -> Option<(u64, u64)> {
+        pub fn range_slices(value: &[u8], size_bytes: u64) -> Option<(Vec<(u64, u64)>, u64)> {
+            let ends = |range: &std::ops::Range<u64>| (range.start, range.end);
             match range::parse(value, size_bytes) {
-                range::Asked::Slice(range) => Some((range.start, range.end)),
+                range::Asked::Slice(range) => Some((vec![ends(&range)], range.end - range.start)),
+                range::Asked::Several(ranges) => {
+                    let body = multipart::Multipart::new("text/plain", size_bytes, &ranges);
+                    Some((ranges.iter().map(ends).collect(), body.size_bytes))
+                }
                 range::Asked::Whole | range::Asked::Unsatisfiable => None,
             }
         }
@@ -48,4 +55,4 @@ mod rooms {
 
 // Under the names by which they know each other.
 pub use rooms::*;
-pub use static_files::range_slice;
+pub use static_files::range_slices;

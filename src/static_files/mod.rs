@@ -7,9 +7,10 @@
 mod cache;
 mod entry;
 mod media_type;
+pub mod multipart;
 mod options;
 mod precondition;
-mod range;
+pub mod range;
 mod reply;
 mod resolve;
 

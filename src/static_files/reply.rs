@@ -79,7 +79,9 @@ fn in_range<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> 
         _ => Asked::Whole,
     };
     match asked {
-        Asked::Whole => Reply::Bytes(Cow::Borrowed(&file.whole), file, 0..file.size_bytes),
+        Asked::Whole | Asked::Several(_) => {
+            Reply::Bytes(Cow::Borrowed(&file.whole), file, 0..file.size_bytes)
+        }
         Asked::Slice(slice) => {
             let mut head = file.head(206);
             let (first, last) = (slice.start, slice.end - 1);
