@@ -6,7 +6,7 @@
 
 mod cache;
 mod entry;
-mod media_type;
+pub mod media_type;
 pub mod multipart;
 mod options;
 mod precondition;
@@ -46,6 +46,7 @@ use crate::limits::OPEN_TRIES_MAX;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
 use entry::Identity;
+use media_type::Types;
 use resolve::Found;
 use resolve::resolve;
 
@@ -53,6 +54,7 @@ use resolve::resolve;
 pub struct Files {
     root: Rc<OwnedFd>,
     cache_control: Option<String>,
+    types: Types,
 }
 
 impl Files {
@@ -64,7 +66,11 @@ impl Files {
     pub fn open(options: &Options) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let root = rustix::fs::open(&options.root, flags, Mode::empty())?;
-        Ok(Self { root: Rc::new(root), cache_control: options.cache_control.clone() })
+        Ok(Self {
+            root: Rc::new(root),
+            cache_control: options.cache_control.clone(),
+            types: Types::new(&options.types),
+        })
     }
 }
 
@@ -109,7 +115,7 @@ pub async fn look(
                 }
                 match load(io, fd, identity).await? {
                     Loaded::Content(content) => {
-                        let media_type = media_type::of(&name);
+                        let media_type = files.types.of(&name).value;
                         let cache_control = files.cache_control.as_deref();
                         Kind::File(Box::new(File::new(
                             identity,
