@@ -181,16 +181,6 @@ pub const WORKSHOP_JOBS_MAX: usize = 2;
 /// bcrypt's usual cost take some 4 s.
 pub const WORKSHOP_QUEUE_MAX: usize = 64;
 
-// ---- work off the I/O thread -----------------------------------------------------------------
-
-/// Jobs of one lane's workshop that run at a time: compressing, checking a password, reading a
-/// folder. They share the lane's CPU, so more would not be done sooner; with two, one that waits
-/// for a disk does not hold up the other.
-pub const WORKSHOP_JOBS_MAX: usize = 2;
-/// Jobs of one lane that wait for their turn. Over it: 503 with Retry-After. So many passwords at
-/// bcrypt's usual cost take some 4 s.
-pub const WORKSHOP_QUEUE_MAX: usize = 64;
-
 // ---- passwords -------------------------------------------------------------------------------
 
 /// Bytes of a name and a password together. Over it they are wrong without being looked at. Names
