@@ -12,6 +12,9 @@ use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
 use crate::address::Address;
+use crate::auth;
+use crate::auth::Check;
+use crate::auth::Proof;
 use crate::connection::error_page;
 use crate::connection::error_page::Asked;
 use crate::connection::file_answer;
@@ -30,6 +33,7 @@ use crate::request::Method;
 use crate::request::Persistence;
 use crate::request::Reject;
 use crate::request::Request;
+use crate::request::Target;
 use crate::request::Version;
 use crate::response::Head;
 use crate::response::Overlay;
@@ -38,9 +42,12 @@ use crate::response::head::Delimitation;
 use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Slash;
+use crate::rules::Rules;
+use crate::rules::Verdict;
 use crate::static_files;
 use crate::static_files::Entry;
 use crate::static_files::Ready;
+use crate::workshop::Busy;
 
 /// What has to be done next.
 pub(super) enum Step {
@@ -54,6 +61,8 @@ pub(super) enum Step {
     Look(Look),
     /// The head is in the outbox; bytes of a file follow.
     SendFile(SendFile),
+    /// A password must be checked; then the same request is decided again.
+    Prove(Prove),
     /// The operator's page for an error must be sent.
     Page(Box<Page>),
     /// An application must be called.
@@ -87,9 +96,18 @@ pub(super) struct Look {
     pub question: static_files::Look,
 }
 
+/// A password to be checked.
+pub(super) struct Prove {
+    /// The number of the realm.
+    pub realm: usize,
+    pub proof: Box<Proof>,
+}
+
 /// What was learned about the request at hand since it came.
 #[derive(Default)]
 pub(super) struct Learned {
+    /// What the password was worth, when it was checked just now.
+    pub access: Option<Result<auth::Verdict, Busy>>,
     /// What the disk said, when it was asked.
     pub file: Option<Result<Rc<Entry>, Trouble>>,
 }
@@ -202,7 +220,75 @@ impl<'connection> Desk<'connection> {
             return self.own_answer(request, Head::new(404));
         };
         self.site = Some(site);
-        self.route(request, site, &request.target.path, None, learned)
+        match self.service.policies.get(site) {
+            Some(policy) if !policy.rules.is_empty() => {
+                self.by_rules(request, site, &policy.rules, learned)
+            }
+            _ => self.route(request, site, &request.target.path, None, learned),
+        }
+    }
+
+    /// Asks the rules of the site first.
+    fn by_rules(
+        &mut self,
+        request: &Request<'_>,
+        site: usize,
+        rules: &Rules,
+        learned: Learned,
+    ) -> Step {
+        let path = &request.target.path;
+        let judgement = match merged(path) {
+            Cow::Borrowed(_) => rules.judge(request),
+            // `//private` must not slip by a rule for `/private`.
+            Cow::Owned(path) => {
+                let target = Target { path: Cow::Owned(path), ..request.target.clone() };
+                rules.judge(&Request { target, ..request.clone() })
+            }
+        };
+        self.overlay = judgement.overlay;
+        if let Some(realm) = judgement.access
+            && let Some(step) = self.refuse_entry(request, realm, &learned)
+        {
+            return step;
+        }
+        match judgement.verdict {
+            Verdict::Proceed => self.route(request, site, path, None, learned),
+            Verdict::Rewrite(path) => self.route(request, site, &path, Some(&path), learned),
+            Verdict::Redirect { status, location } => {
+                let mut head = Head::new(status);
+                head.field("Location", &location);
+                self.own_answer(request, head)
+            }
+            Verdict::Deny { status } => self.own_answer(request, Head::new(status)),
+            Verdict::Preflight => self.own_answer(request, Head::new(204)),
+        }
+    }
+
+    /// What to do with somebody who may not ask, or of whom that is not known yet.
+    fn refuse_entry(
+        &mut self,
+        request: &Request<'_>,
+        number: usize,
+        learned: &Learned,
+    ) -> Option<Step> {
+        let realm = self.service.realms.get(number)?;
+        let verdict = match &learned.access {
+            Some(verdict) => verdict.clone(),
+            None => match realm.check(request.header("authorization")) {
+                Check::Granted(user) => Ok(auth::Verdict::Granted(user)),
+                Check::Refused => Ok(auth::Verdict::Refused),
+                Check::Unknown(proof) => return Some(Step::Prove(Prove { realm: number, proof })),
+            },
+        };
+        match verdict {
+            Ok(auth::Verdict::Granted(_)) => None,
+            Ok(auth::Verdict::Refused) => {
+                let mut head = Head::new(401);
+                head.field("WWW-Authenticate", realm.challenge());
+                Some(self.own_answer(request, head))
+            }
+            Err(Busy) => Some(self.own_answer(request, Trouble::Busy.head())),
+        }
     }
 
     /// Leads a path to what answers for it. `rewritten` is the same path where it is not the

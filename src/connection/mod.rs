@@ -50,6 +50,7 @@ use crate::connection::decide::Desk;
 use crate::connection::decide::Learned;
 use crate::connection::decide::Look;
 use crate::connection::decide::Page;
+use crate::connection::decide::Prove;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
 use crate::connection::decide::Unread;
@@ -181,7 +182,7 @@ impl Connection {
     /// very request.
     fn step(&mut self, learned: Learned) -> Step {
         let bytes = self.input.unused();
-        let asked = learned.file.is_some();
+        let asked = learned.file.is_some() || learned.access.is_some();
         if bytes.is_empty() || !(asked || self.scan.worth_parsing(bytes) || !self.input.has_room())
         {
             return Step::Read;
@@ -203,7 +204,7 @@ impl Connection {
         let number = self.requests + 1;
         let mut desk = Desk::new(&self.service, out, self.peer.address, number);
         let step = desk.decide(&request, learned);
-        if !matches!(step, Step::Look(_) | Step::Refuse(_)) {
+        if !matches!(step, Step::Look(_) | Step::Prove(_) | Step::Refuse(_)) {
             self.input.consume(used);
             self.scan = Scan::new();
             self.head_due = None;
@@ -222,6 +223,7 @@ impl Connection {
                 Step::Page(page) => return self.send_page(*page).await,
                 Step::Call(call) => return app_answer::answer(self, *call).await,
                 Step::Look(look) => self.look(look).await?,
+                Step::Prove(prove) => self.prove(prove).await?,
                 // The head was complete when the disk was asked, and nothing has used it since.
                 Step::Read => return Err(Ended::CutShort),
             }
@@ -233,7 +235,16 @@ impl Connection {
         self.flush().await?;
         let service = Rc::clone(&self.service);
         let found = file_answer::look(&service, look).await;
-        Ok(self.step(Learned { file: Some(found) }))
+        Ok(self.step(Learned { file: Some(found), ..Learned::default() }))
+    }
+
+    /// Has a password checked, then decides the same request again.
+    async fn prove(&mut self, prove: Prove) -> Result<Step, Ended> {
+        self.flush().await?;
+        let service = Rc::clone(&self.service);
+        let Some(realm) = service.realms.get(prove.realm) else { return Err(Ended::CutShort) };
+        let verdict = realm.prove(&service.workshop, prove.proof).await;
+        Ok(self.step(Learned { access: Some(verdict), ..Learned::default() }))
     }
 
     async fn send_page(&mut self, page: Page) -> Result<Settlement, Ended> {

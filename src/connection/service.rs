@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::access_log::AccessLog;
 use crate::address::Proxies;
+use crate::auth::Realm;
 use crate::clock;
 use crate::clock::Moment;
 use crate::connection::clients::Client;
@@ -26,6 +27,7 @@ use crate::python::Gateway;
 use crate::response::date::DateText;
 use crate::route::Router;
 use crate::rules::ErrorPage;
+use crate::rules::Rules;
 use crate::static_files::FileCache;
 use crate::static_files::Files;
 use crate::uring::Io;
@@ -46,6 +48,8 @@ pub struct Service {
     pub workshop: Workshop,
     /// What each site says besides its routes, by its number.
     pub policies: Vec<SitePolicy>,
+    /// Those whom some paths are kept for, by their number.
+    pub realms: Vec<Realm>,
     /// The doors to the applications, by their number.
     pub apps: Vec<Gateway>,
     /// The deadlines of the lane's connections.
@@ -71,6 +75,8 @@ pub struct Service {
 
 /// What a site says besides its routes.
 pub struct SitePolicy {
+    /// What holds for some paths.
+    pub rules: Rules,
     /// Pages in the place of those that the server words itself.
     pub error_pages: Vec<ErrorPage>,
 }
@@ -292,6 +298,7 @@ mod tests {
                 cache: RefCell::new(FileCache::new()),
                 workshop: Workshop::new(),
                 policies: Vec::new(),
+                realms: Vec::new(),
                 apps: Vec::new(),
                 deadlines: Deadlines::new(),
                 access_log: RefCell::new(AccessLog::Off),

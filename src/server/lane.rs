@@ -11,6 +11,8 @@ use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::address::Address;
+use crate::auth::Realm;
+use crate::auth::RealmSpec;
 use crate::config::App;
 use crate::config::Io as IoChoice;
 use crate::config::Settings;
@@ -34,6 +36,7 @@ use crate::python::Gateway;
 use crate::python::Place;
 use crate::route::Router;
 use crate::rules::Policy;
+use crate::rules::Rules;
 use crate::server::group::Listening;
 use crate::server::scheduling;
 use crate::server::startup::StartupError;
@@ -76,6 +79,8 @@ pub(super) struct Lane {
     runtime: Runtime,
     apps: Vec<Gateway>,
     files: Vec<Files>,
+    policies: Vec<SitePolicy>,
+    realms: Vec<Realm>,
 }
 
 impl Lane {
@@ -97,6 +102,8 @@ impl Lane {
             let opened = Files::open(folder, number);
             files.push(opened.map_err(|error| StartupError::folder(&folder.root, error))?);
         }
+        let policies = site_policies(&plan.settings)?;
+        let realms = realms(&plan.settings)?;
         let mut apps = Vec::with_capacity(plan.settings.apps.len());
         for app in &plan.settings.apps {
             let Some(python) = &plan.python else { continue };
@@ -105,7 +112,7 @@ impl Lane {
                 .map_err(|fault| StartupError::app(&app.name, &fault))?;
             apps.push(gateway);
         }
-        Ok(Self { plan, runtime, apps, files })
+        Ok(Self { plan, runtime, apps, files, policies, realms })
     }
 
     /// What the lane waits on.
@@ -115,7 +122,7 @@ impl Lane {
 
     /// Serves until told to end, then runs the exit handlers of its interpreters.
     pub(super) fn run(self) -> io::Result<()> {
-        let Self { plan, runtime, apps, files } = self;
+        let Self { plan, runtime, apps, files, policies, realms } = self;
         let Plan { settings, access_log, mut commands, listeners, .. } = plan;
         let service = Rc::new(Service {
             io: runtime.io(),
@@ -123,7 +130,8 @@ impl Lane {
             files,
             cache: RefCell::new(FileCache::new()),
             workshop: Workshop::new(),
-            policies: settings.policies.iter().map(site_policy).collect(),
+            policies,
+            realms,
             apps,
             deadlines: Deadlines::new(),
             access_log: RefCell::new(access_log),
@@ -146,8 +154,21 @@ impl Lane {
     }
 }
 
-fn site_policy(policy: &Policy) -> SitePolicy {
-    SitePolicy { error_pages: policy.error_pages.clone() }
+/// Compiled by each lane for itself: the programs in them keep states of their own.
+fn site_policies(settings: &Settings) -> Result<Vec<SitePolicy>, StartupError> {
+    let compile = |policy: &Policy| {
+        let rules = Rules::new(&policy.rules).map_err(StartupError::Policy)?;
+        Ok(SitePolicy { rules, error_pages: policy.error_pages.clone() })
+    };
+    settings.policies.iter().map(compile).collect()
+}
+
+fn realms(settings: &Settings) -> Result<Vec<Realm>, StartupError> {
+    let open = |realm: &crate::config::Realm| {
+        let spec = RealmSpec { name: realm.title.clone(), users: realm.users.clone() };
+        Realm::new(&spec).map_err(|(user, text)| StartupError::Policy(format!("{user}: {text}")))
+    };
+    settings.realms.iter().map(open).collect()
 }
 
 /// The application as the python room wants it told.

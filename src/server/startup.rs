@@ -15,6 +15,8 @@ pub enum StartupError {
     Bind(BindAddress, io::Error),
     /// A folder of a files route could not be opened.
     Folder(PathBuf, io::Error),
+    /// A rule of a site or a user of a realm is not what config should have let through.
+    Policy(String),
     /// Python itself did not start.
     Python(String),
     /// An application could not be loaded: its name, and the fault's own words.
@@ -50,6 +52,7 @@ impl fmt::Display for StartupError {
                 write!(out, "cannot listen on {address}: {error}{}", bind_remedy(address, error))
             }
             Self::Folder(root, error) => write!(out, "cannot open {}: {error}", root.display()),
+            Self::Policy(text) => write!(out, "a rule or a realm cannot be used: {text}"),
             Self::Python(fault) => write!(out, "Python did not start: {fault}"),
             Self::App(name, fault) => {
                 write!(out, "application \"{name}\" cannot be loaded: {fault}")
