@@ -309,6 +309,9 @@ pub const RULES_FIELDS_BYTES_MAX: usize = 32 * 1024;
 /// Entries of each list of one rule on other origins. Over it the start is refused: each request is
 /// compared with all of them.
 pub const CORS_ENTRIES_MAX: usize = 256;
+/// Bytes of a file of names and hashes. Over it the start is refused: it is some other file. So
+/// many users as a realm may have, with names of usual length and hashes of Argon2, take 2 MiB.
+pub const HTPASSWD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// The operator's own media types. Over it the start is refused. All registered extensions together
 /// are some 1400, of which most are known without being written.
 pub const MEDIA_TYPES_MAX: usize = 1024;

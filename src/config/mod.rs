@@ -39,7 +39,6 @@ pub use settings::Lanes;
 pub use settings::LogLevel;
 pub use settings::Owner;
 pub use settings::ProxyProtocol;
-pub use settings::Realm;
 pub use settings::Settings;
 pub use settings::UnixSocket;
 pub use settings::Warning;

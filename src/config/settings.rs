@@ -7,6 +7,7 @@
 use crate::address::HostTrust;
 use crate::address::Proxies;
 use crate::address::Proxy;
+use crate::auth::RealmSpec;
 use crate::config::arguments::Arguments;
 use crate::config::binds;
 use crate::config::command_line::CommandLine;
@@ -56,7 +57,7 @@ pub struct Settings {
     /// What each of `sites` says besides its routes, by the same index.
     pub policies: Vec<Policy>,
     /// The realms that some rule asks for, in the order of their first rule.
-    pub realms: Vec<Realm>,
+    pub realms: Vec<RealmSpec>,
     /// Bytes of one request body. Over it: 413.
     pub body_bytes_max: u64,
     /// Open connections of one client in one lane. None: no limit.
@@ -146,15 +147,6 @@ pub struct App {
     pub venv: Option<PathBuf>,
     /// The most Python threads of one lane. 0: calls happen on the I/O thread.
     pub threads: usize,
-}
-
-/// Who may ask, where a rule says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Realm {
-    /// What the browser shows: printable ASCII.
-    pub title: String,
-    /// Names and hashes, each name once.
-    pub users: Vec<(String, String)>,
 }
 
 /// Where the access log goes.

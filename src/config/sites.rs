@@ -3,6 +3,7 @@
 //! It takes sites and applications as they are written, wherever that was, and gives those of the
 //! settings. Here a path is found to be missing, a name to be unknown, a route to be given twice.
 
+use crate::auth::RealmSpec;
 use crate::config::disk;
 use crate::config::environment::Environment;
 use crate::config::hosts;
@@ -12,7 +13,6 @@ use crate::config::policies;
 use crate::config::prefix;
 use crate::config::realms::Realms;
 use crate::config::settings::App;
-use crate::config::settings::Realm;
 use crate::config::settings::Warning;
 use crate::config::suggestion;
 use crate::config::venv;
@@ -36,7 +36,7 @@ pub(super) struct Served {
     pub(super) files: Vec<Options>,
     pub(super) sites: Vec<Site>,
     pub(super) policies: Vec<Policy>,
-    pub(super) realms: Vec<Realm>,
+    pub(super) realms: Vec<RealmSpec>,
     pub(super) warnings: Vec<Warning>,
 }
 
