@@ -64,7 +64,7 @@ impl CommandLine {
             bind_options,
             app_options,
             config: read.one(arguments.config, "--config", "CORELANE_CONFIG")?,
-            serve: serve(app, statics, file_options, environment.folder())?,
+            serve: serve(app, statics, &file_options, environment.folder())?,
         })
     }
 }
@@ -238,7 +238,7 @@ pub(super) fn bind_of_port(
 fn serve(
     app: Option<Written<String>>,
     statics: Vec<Written<String>>,
-    file_options: FileOptions,
+    file_options: &FileOptions,
     folder: &Path,
 ) -> Result<Option<ToServe>, Mistake> {
     if statics.is_empty() {

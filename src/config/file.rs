@@ -1,8 +1,8 @@
 //! The configuration file: which keys it has, read into values with their lines.
 //!
 //! It takes a path and gives options, applications, realms and sites as they are written, each
-//! value well formed. Relative paths are joined to the file's folder. Whether the paths exist and the names
-//! are known is checked in `sites`.
+//! value well formed. Relative paths are joined to the file's folder. Whether the paths exist and
+//! the names are known is checked in `sites`.
 
 mod cors;
 mod files;

@@ -1,7 +1,7 @@
 //! What a site says besides its routes: rules and error pages.
 //!
-//! It takes them as they are written and gives the policy of the site. Here a target is found not to
-//! fit its glob, a realm to be unknown, a page to be missing.
+//! It takes them as they are written and gives the policy of the site. Here a target is found not
+//! to fit its glob, a realm to be unknown, a page to be missing.
 
 use crate::config::disk;
 use crate::config::mistake::Mistake;

@@ -33,12 +33,12 @@ pub(super) fn cors(rule: &Table<'_>) -> Result<Option<Written<Cors>>, Mistake> {
         Some(SwitchOrTable::Switch(off)) => {
             return Err(off.mistake("false permits nothing: write true, or remove it"));
         }
-        Some(SwitchOrTable::Table(table)) => of_table(&table, any)?,
+        Some(SwitchOrTable::Table(table)) => of_table(&table)?,
     };
     Ok(Some(Written::new(cors, place)))
 }
 
-fn of_table(table: &Table<'_>, any: Cors) -> Result<Cors, Mistake> {
+fn of_table(table: &Table<'_>) -> Result<Cors, Mistake> {
     table.check_keys(KEYS, &[])?;
     let origins = names_or_any(table, "origins", "origins = [\"https://example.com\"]", origin)?;
     let credentials = table.switch("credentials", "credentials = true")?;
@@ -57,7 +57,7 @@ fn of_table(table: &Table<'_>, any: Cors) -> Result<Cors, Mistake> {
         request_fields: names_or_any(table, "headers", "headers = [\"X-Token\"]", field)?,
         exposed_fields: names(table, "expose", "expose = [\"X-Total\"]", field)?
             .unwrap_or_default(),
-        credentials: credentials.map_or(any.credentials, |switch| switch.value.into()),
+        credentials: credentials.map_or(Credentials::default(), |switch| switch.value.into()),
         seconds_max: max_age.map(|time| time.value.as_secs()),
     })
 }
