@@ -164,9 +164,8 @@ fn site_policies(settings: &Settings) -> Result<Vec<SitePolicy>, StartupError> {
 }
 
 fn realms(settings: &Settings) -> Result<Vec<Realm>, StartupError> {
-    let open = |realm: &crate::config::Realm| {
-        let spec = RealmSpec { name: realm.title.clone(), users: realm.users.clone() };
-        Realm::new(&spec).map_err(|(user, text)| StartupError::Policy(format!("{user}: {text}")))
+    let open = |spec: &RealmSpec| {
+        Realm::new(spec).map_err(|(user, text)| StartupError::Policy(format!("{user}: {text}")))
     };
     settings.realms.iter().map(open).collect()
 }
