@@ -286,11 +286,19 @@ pub const OPERATOR_BODY_BYTES_MAX: u64 = 1 << 40;
 /// compared with all of them. The largest content networks publish some 200.
 pub const PROXY_NETWORKS_MAX: usize = 1024;
 /// Rules of one site. Over it the start is refused: each request is compared with all of them, and
-/// those that name whole paths cost 4 ns each.
+/// those that name whole paths take some 10 ns each.
 pub const RULES_PER_SITE_MAX: usize = 1024;
-/// Bytes of a rule's pattern. Over it the start is refused. The time for a stranger's path grows
-/// with the product of both lengths in the worst of patterns.
+/// Bytes of a rule's pattern. Over it the start is refused: no file has a longer path than some
+/// hundred.
 pub const RULE_PATTERN_BYTES_MAX: usize = 512;
+/// Bytes of a path that are compared one by one from the first star, `?`, bracket or brace of a
+/// pattern on. Over it the start is refused: in the worst of patterns and paths each byte of the
+/// path is compared with all of them.
+pub const RULE_STEPS_MAX: usize = 128;
+/// How often a pattern may have `?`, brackets, or an alternative in braces. Over it the start is
+/// refused: behind a star the states in which a comparison can be double with each of them. Hashes
+/// in names take 8 to 20.
+pub const RULE_CHOICES_MAX: usize = 32;
 /// Stars of a rule's pattern, each of one or two asterisks. Over it the start is refused: a target
 /// names them by `$1` to `$9`.
 pub const RULE_STARS_MAX: usize = 9;

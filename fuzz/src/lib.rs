@@ -51,6 +51,8 @@ mod rooms {
     pub mod response;
     #[cfg(test)]
     pub mod route;
+    #[cfg(test)]
+    pub mod rules;
 }
 
 // Under the names by which they know each other.

@@ -67,12 +67,14 @@ impl Head {
             return;
         }
         let mut fields = Vec::with_capacity(self.fields.len() + overlay.lines.len());
-        let keeps_type = !self.has_what_was_asked_for();
+        let over: Vec<Line<'_>> = lines(&overlay.lines).collect();
+        let keeps_type =
+            over.iter().any(|line| is_content_type(line.name)) && !self.has_what_was_asked_for();
         let is_kept = |name: &[u8]| match Manner::of(name) {
             Manner::Add => true,
             Manner::Merge => false,
             Manner::Replace if is_content_type(name) && keeps_type => true,
-            Manner::Replace => overlay.value(name).is_none(),
+            Manner::Replace => !over.iter().any(|line| line.name.eq_ignore_ascii_case(name)),
         };
         let mut vary = Vec::new();
         for line in lines(&self.fields) {
@@ -82,7 +84,7 @@ impl Head {
                 merge(&mut vary, line.value);
             }
         }
-        for line in lines(&overlay.lines) {
+        for line in &over {
             match Manner::of(line.name) {
                 Manner::Merge => merge(&mut vary, line.value),
                 Manner::Replace if is_content_type(line.name) && keeps_type => {}

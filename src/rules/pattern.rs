@@ -20,16 +20,20 @@
 use regex::bytes::Regex;
 use regex::bytes::RegexBuilder;
 
+use crate::limits::RULE_CHOICES_MAX;
 use crate::limits::RULE_PATTERN_BYTES_MAX;
 use crate::limits::RULE_PROGRAM_BYTES_MAX;
 use crate::limits::RULE_STARS_MAX;
 use crate::limits::RULE_STATES_BYTES_MAX;
+use crate::limits::RULE_STEPS_MAX;
 
 /// One pattern, ready to be compared.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     /// The bytes before the first character with a meaning: most other paths differ there.
     literal: Vec<u8>,
+    /// The bytes behind the last one, as `.html`: most paths that are left differ there.
+    tail: Vec<u8>,
     rest: Rest,
     stars: usize,
 }
@@ -68,7 +72,7 @@ impl Pattern {
         check_text(text)?;
         let mut translation = Translation { text, ..Translation::default() };
         translation.read()?;
-        let Translation { literal, expression, stars, kind, .. } = translation;
+        let Translation { literal, tail, expression, stars, kind, .. } = translation;
         let rest = match kind {
             Kind::Literal => Rest::Nothing,
             Kind::Below => Rest::Anything,
@@ -78,7 +82,7 @@ impl Pattern {
                 })?)
             }
         };
-        Ok(Self { literal, rest, stars })
+        Ok(Self { literal, tail, rest, stars })
     }
 
     /// How many stars it has, of one or two asterisks: so many captures a target may name.
@@ -96,7 +100,9 @@ impl Pattern {
         match &self.rest {
             Rest::Nothing => behind.is_empty(),
             Rest::Anything => true,
-            Rest::Expression(expression) => expression.is_match(behind),
+            Rest::Expression(expression) => {
+                behind.ends_with(&self.tail) && expression.is_match(behind)
+            }
         }
     }
 
@@ -189,7 +195,12 @@ struct Translation<'text> {
     /// The bytes before the first character with a meaning, and an expression for the rest.
     literal: Vec<u8>,
     expression: String,
+    /// The literal bytes at the end of what has been read behind the first character with a
+    /// meaning; none within braces.
+    tail: Vec<u8>,
     stars: usize,
+    steps: usize,
+    choices: usize,
     kind: Kind,
     in_braces: bool,
 }
@@ -202,14 +213,14 @@ impl Translation<'_> {
             self.read_bytes += character.len_utf8();
             match character {
                 '*' => self.star(before)?,
-                '?' => self.special("[^/]"),
+                '?' => self.choice("[^/]"),
                 '[' => self.class()?,
                 '{' if self.in_braces => return Err(self.mistake("braces in braces", BRACES)),
                 '{' => {
                     self.in_braces = true;
-                    self.special("(?:");
+                    self.choice("(?:");
                 }
-                ',' if self.in_braces => self.special("|"),
+                ',' if self.in_braces => self.choice("|"),
                 '}' if self.in_braces => {
                     self.in_braces = false;
                     self.special(")");
@@ -227,7 +238,17 @@ impl Translation<'_> {
             return Err(self.mistake("a { without its }", "write \\{ for the brace"));
         }
         self.expression.push_str(r"\z");
-        Ok(())
+        if self.choices > RULE_CHOICES_MAX {
+            let what = format!("over {RULE_CHOICES_MAX} ?, brackets and alternatives");
+            return Err(self.mistake(&what, "write a simpler pattern, or several"));
+        }
+        match self.steps > RULE_STEPS_MAX {
+            true => {
+                let what = format!("over {RULE_STEPS_MAX} bytes behind its first star");
+                Err(self.mistake(&what, "write a shorter pattern"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// A character that stands for itself.
@@ -238,6 +259,10 @@ impl Translation<'_> {
             self.literal.extend_from_slice(bytes);
             return;
         }
+        self.steps += bytes.len();
+        if !self.in_braces {
+            self.tail.extend_from_slice(bytes);
+        }
         for byte in bytes {
             self.expression.push_str(&literal_byte(*byte));
         }
@@ -246,7 +271,14 @@ impl Translation<'_> {
     /// A part of the expression that stands for something else than itself.
     fn special(&mut self, expression: &str) {
         self.kind = Kind::Mixed;
+        self.tail.clear();
         self.expression.push_str(expression);
+    }
+
+    /// A part that is one of several, for one byte or more.
+    fn choice(&mut self, expression: &str) {
+        self.choices += 1;
+        self.special(expression);
     }
 
     /// One or two asterisks, the first of which has been read.
@@ -330,7 +362,7 @@ impl Translation<'_> {
             members.iter_mut().for_each(|member| *member = !*member);
         }
         members[usize::from(b'/')] = false;
-        self.special("[");
+        self.choice("[");
         for (byte, _) in (0..=u8::MAX).zip(members).filter(|(_, member)| *member) {
             self.expression.push_str(&format!("\\x{byte:02x}"));
         }

@@ -1,11 +1,11 @@
-//! The target of a redirect or a rewrite: text from the operator to a Location or a path, with what
-//! the stars of the pattern matched.
+//! The target of a redirect or a rewrite: text from the operator to a Location or a path, with
+//! what the stars of the pattern matched.
 //!
-//! `$1` to `$9` stand for the stars, `$$` for a dollar sign. What a star matched is a stranger's: it
-//! stays within the part of the target where it stands. It can neither name another host nor end a
-//! line. A slash at its start is left out behind a slash, so that `/new/$1` never has an empty
-//! segment that the request did not have, and never begins with two. Where it would make a `.` or
-//! `..` segment, the answer is 404: the path of a request has none.
+//! `$1` to `$9` stand for the stars, `$$` for a dollar sign. What a star matched is a stranger's:
+//! it stays in the part of the target where it stands, names no other host and ends no line. A
+//! slash at its start is left out behind a slash, so that `/new/$1` has no empty segment that the
+//! request did not have, and never begins with two. Where it would make a `.` or `..` segment, the
+//! answer is 404: the path of a request has none.
 
 use percent_encoding::AsciiSet;
 use percent_encoding::CONTROLS;
