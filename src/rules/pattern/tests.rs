@@ -157,7 +157,7 @@ fn the_bounds_are_reached_exactly() {
     };
     // The largest programs of the longest patterns fit.
     let steps = "a".repeat(RULE_STEPS_MAX - RULE_STARS_MAX);
-    for (piece, choices) in [("?", 1), ("[!a]", 1), ("[acegikmoqsuwy!#%']", 1), ("{?,[!b]}", 4)] {
+    for (piece, choices) in [("?", 1), ("[!a]", 1), ("[acegikmoqs]", 1), ("{?,[!b]}", 4)] {
         let most = piece.repeat(RULE_CHOICES_MAX / choices);
         check(&format!("{stars}{most}")).unwrap();
         refused(&format!("{stars}{most}?"), "over 32 ?, brackets and alternatives: write a");
