@@ -42,6 +42,7 @@ use crate::response::head::Delimitation;
 use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Slash;
+use crate::rules::Judgement;
 use crate::rules::Rules;
 use crate::rules::Verdict;
 use crate::static_files;
@@ -106,8 +107,8 @@ pub(super) struct Prove {
 /// What was learned about the request at hand since it came.
 #[derive(Default)]
 pub(super) struct Learned {
-    /// What the password was worth, when it was checked just now.
-    pub access: Option<Result<auth::Verdict, Busy>>,
+    /// What the password was worth for a realm, when it was checked just now.
+    pub access: Option<(usize, Result<auth::Verdict, Busy>)>,
     /// What the disk said, when it was asked.
     pub file: Option<Result<Rc<Entry>, Trouble>>,
 }
@@ -240,10 +241,7 @@ impl<'connection> Desk<'connection> {
         let judgement = match merged(path) {
             Cow::Borrowed(_) => rules.judge(request),
             // `//private` must not slip by a rule for `/private`.
-            Cow::Owned(path) => {
-                let target = Target { path: Cow::Owned(path), ..request.target.clone() };
-                rules.judge(&Request { target, ..request.clone() })
-            }
+            Cow::Owned(path) => judge_path(rules, request, path),
         };
         self.overlay = judgement.overlay;
         if let Some(realm) = judgement.access
@@ -253,7 +251,19 @@ impl<'connection> Desk<'connection> {
         }
         match judgement.verdict {
             Verdict::Proceed => self.route(request, site, path, None, learned),
-            Verdict::Rewrite(path) => self.route(request, site, &path, Some(&path), learned),
+            Verdict::Rewrite(path) => {
+                // What is kept from clients by its own path is kept from them by every other one.
+                let judgement = judge_path(rules, request, path.clone());
+                if let Some(realm) = judgement.access
+                    && let Some(step) = self.refuse_entry(request, realm, &learned)
+                {
+                    return step;
+                }
+                match judgement.verdict {
+                    Verdict::Deny { status } => self.own_answer(request, Head::new(status)),
+                    _ => self.route(request, site, &path, Some(&path), learned),
+                }
+            }
             Verdict::Redirect { status, location } => {
                 let mut head = Head::new(status);
                 head.field("Location", &location);
@@ -273,8 +283,8 @@ impl<'connection> Desk<'connection> {
     ) -> Option<Step> {
         let realm = self.service.realms.get(number)?;
         let verdict = match &learned.access {
-            Some(verdict) => verdict.clone(),
-            None => match realm.check(request.header("authorization")) {
+            Some((realm, verdict)) if *realm == number => verdict.clone(),
+            _ => match realm.check(request.header("authorization")) {
                 Check::Granted(user) => Ok(auth::Verdict::Granted(user)),
                 Check::Refused => Ok(auth::Verdict::Refused),
                 Check::Unknown(proof) => return Some(Step::Prove(Prove { realm: number, proof })),
@@ -481,6 +491,11 @@ impl Facts {
             (Framing::Chunked, Expectation::None) => BodyRest::Unknown,
         }
     }
+}
+
+fn judge_path(rules: &Rules, request: &Request<'_>, path: Vec<u8>) -> Judgement {
+    let target = Target { path: Cow::Owned(path), ..request.target.clone() };
+    rules.judge(&Request { target, ..request.clone() })
 }
 
 impl Trouble {

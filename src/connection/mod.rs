@@ -244,7 +244,7 @@ impl Connection {
         let service = Rc::clone(&self.service);
         let Some(realm) = service.realms.get(prove.realm) else { return Err(Ended::CutShort) };
         let verdict = realm.prove(&service.workshop, prove.proof).await;
-        Ok(self.step(Learned { access: Some(verdict), ..Learned::default() }))
+        Ok(self.step(Learned { access: Some((prove.realm, verdict)), ..Learned::default() }))
     }
 
     async fn send_page(&mut self, page: Page) -> Result<Settlement, Ended> {

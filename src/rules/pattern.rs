@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The whole path must match, in its case. `/blog/**` is what is below the folder and the folder
-//! with its slash; `/blog{,/**}` is `/blog` too. `?` and brackets stand for a byte and not for a
+//! itself, with its slash or without: who keeps `/admin/**` for some means `/admin` as well. `?` and brackets stand for a byte and not for a
 //! character, as a path may be any bytes.
 //!
 //! Most patterns are compared as bytes. The others become regular expressions of a kind that takes
@@ -95,7 +95,7 @@ impl Pattern {
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         let Some(behind) = path.strip_prefix(self.literal.as_slice()) else {
-            return false;
+            return self.is_folder(path);
         };
         match &self.rest {
             Rest::Nothing => behind.is_empty(),
@@ -110,8 +110,10 @@ impl Pattern {
     /// first one first.
     #[must_use]
     pub fn captures<'path>(&self, path: &'path [u8]) -> Option<Captures<'path>> {
-        let behind = path.strip_prefix(self.literal.as_slice())?;
         let mut captures = Captures::default();
+        let Some(behind) = path.strip_prefix(self.literal.as_slice()) else {
+            return self.is_folder(path).then_some(captures);
+        };
         match &self.rest {
             Rest::Nothing if !behind.is_empty() => return None,
             Rest::Nothing => {}
@@ -124,6 +126,15 @@ impl Pattern {
             }
         }
         Some(captures)
+    }
+}
+
+impl Pattern {
+    /// Whether the pattern is `/blog/**` and the path `/blog`.
+    fn is_folder(&self, path: &[u8]) -> bool {
+        matches!(self.rest, Rest::Anything)
+            && !path.is_empty()
+            && self.literal.strip_suffix(b"/") == Some(path)
     }
 }
 
@@ -302,10 +313,17 @@ impl Translation<'_> {
             self.special("(?:(.*)/)?");
             return Ok(());
         }
-        let is_last = self.rest().is_empty() && self.kind == Kind::Literal;
-        self.special("(.*)");
-        if is_last {
+        let is_last = self.rest().is_empty();
+        if is_last && self.kind == Kind::Literal {
+            self.special("(.*)");
             self.kind = Kind::Below;
+        } else if is_last && after_slash && self.expression.ends_with(&literal_byte(b'/')) {
+            // The folder itself as well: the slash is part of what may be missing.
+            let before_slash = self.expression.len() - literal_byte(b'/').len();
+            self.expression.truncate(before_slash);
+            self.special("(?:/(.*))?");
+        } else {
+            self.special("(.*)");
         }
         Ok(())
     }

@@ -15,7 +15,9 @@ fn what_matches() {
         ("/a*c", &["/ac", "/abc", "/accc", "/a\nc"], &["/a/c", "/acb", "/ab"]),
         ("/*.css", &["/.css", "/a.css", "/a.b.css"], &["/a/b.css", "/a.css.map", "/acss"]),
         ("/**", &["/", "/a", "/a/b/", "//", "/\n\r"], &["", "*"]),
-        ("/blog/**", &["/blog/", "/blog/a", "/blog/a/b", "/blog//"], &["/blog", "/blogs/", "/b"]),
+        ("/blog/**", &["/blog", "/blog/", "/blog/a", "/blog//"], &["/blo", "/blogs/", "/b", ""]),
+        ("/*/x/**", &["/a/x", "/a/x/", "/a/x/b/c"], &["/a", "/a/xy", "/x", "/a/b/x"]),
+        ("/{a,b}/**", &["/a", "/b/", "/a/c"], &["/", "/c", "/ab"]),
         ("/blog**", &["/blog", "/blogs", "/blog/a/b"], &["/blo", "/Blog"]),
         ("/blog{,/**}", &["/blog", "/blog/", "/blog/a/b"], &["/blogs", "/blog2/a"]),
         ("/a/**/z", &["/a/z", "/a/b/z", "/a/b/c/z", "/a//z", "/a/z/z"], &["/az", "/a/bz", "/z"]),
@@ -264,6 +266,14 @@ fn random_pattern(random: &mut Random) -> Option<(String, Vec<Token>, usize)> {
         let (text, more) = random_piece(random, &mut stars);
         texts.push(text);
         tokens.extend(more);
+    }
+    // A folder at the end is meant without its slash as well.
+    if let [.., Token::Byte(b'/'), Token::Deep(star)] = tokens.as_slice()
+        && tokens.len() > 2
+    {
+        let below = vec![Token::Byte(b'/'), Token::Deep(*star)];
+        tokens.truncate(tokens.len() - 2);
+        tokens.push(Token::Either(vec![below, vec![]]));
     }
     let is_star = |text: &str| matches!(text, "*" | "**");
     let ambiguous = texts.windows(2).any(|pair| is_star(pair[0]) && is_star(pair[1]))
