@@ -509,7 +509,7 @@ mod tests {
             Ok(each[0].clone())
         };
         let none = (Listing::Off, None, CleanUrls::Off);
-        assert_eq!(options(&[], &[]), Ok(none.clone()));
+        assert_eq!(options(&[], &[]), Ok(none));
         let typed = ["--listing", "--fallback", "/a.html", "--clean-urls"];
         let all = (Listing::On, Some("/a.html".to_owned()), CleanUrls::On);
         assert_eq!(options(&typed, &[]), Ok(all.clone()));

@@ -24,11 +24,13 @@ pub(super) struct Realms<'a> {
     written: &'a [WrittenRealm],
     /// Names and realms, in the order in which they were asked for.
     built: Vec<(&'a str, RealmSpec)>,
+    /// The files of those, absolute.
+    files: Vec<PathBuf>,
 }
 
 impl<'a> Realms<'a> {
     pub(super) const fn new(written: &'a [WrittenRealm]) -> Self {
-        Self { written, built: Vec::new() }
+        Self { written, built: Vec::new(), files: Vec::new() }
     }
 
     /// The index of the realm of this name, which is built when it is first asked for.
@@ -46,6 +48,7 @@ impl<'a> Realms<'a> {
             return Err(Mistake::new(place, format!("there is no [auth.{name}]: {remedy}")));
         };
         let built = build(realm)?;
+        self.files.extend(realm.file.iter().map(|file| disk::absolute(&file.value)));
         self.built.push((&realm.name.value, built));
         Ok(self.built.len() - 1)
     }
@@ -55,6 +58,11 @@ impl<'a> Realms<'a> {
         let is_used = |name: &str| self.built.iter().any(|(built, _)| *built == name);
         let names = self.written.iter().map(|realm| &realm.name.value);
         names.filter(move |name| !is_used(name)).cloned()
+    }
+
+    /// The files of those that somebody asked for.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// Those that somebody asked for.
@@ -174,10 +182,11 @@ mod tests {
 
     #[test]
     fn realms_become_indexes_in_the_order_of_their_first_rule() {
-        let folder = with_file(&format!("# staff\nbob:{HASH}\n"));
+        let folder = with_file("");
+        fs::write(folder.path().join(".u"), format!("# staff\nbob:{HASH}\n")).unwrap();
         let realms = format!(
             "[auth.a]\nusers.x = \"{HASH}\"\n[auth.idle]\nfile = \"missing\"\n\
-             [auth.b]\nrealm = \"The staff\"\nfile = \"u\"\nusers = {{ ada = \"{HASH}\" }}"
+             [auth.b]\nrealm = \"The staff\"\nfile = \".u\"\nusers = {{ ada = \"{HASH}\" }}"
         );
         let rules = [rule("/b", "b"), rule("/a", "a"), rule("/o", "off"), rule("/c", "b")];
         let served = served(folder.path(), &realms, &rules.concat()).unwrap();
@@ -194,6 +203,30 @@ mod tests {
         assert_eq!(
             served.warnings[0].to_string(),
             "no rule asks for [auth.idle]: it protects nothing"
+        );
+    }
+
+    #[test]
+    fn a_file_that_everybody_can_read_is_a_warning() {
+        let line = format!("ada:{HASH}");
+        let folder = with_file(&line);
+        fs::write(folder.path().join(".u"), &line).unwrap();
+        let outside = with_file(&line);
+        let warnings = |file: &Path| {
+            let realms = format!("[auth.staff]\nfile = \"{}\"", file.display());
+            served(folder.path(), &realms, &rule("/**", "staff")).unwrap().warnings
+        };
+        assert_eq!(warnings(Path::new(".u")), [], "hidden files are not served");
+        assert_eq!(warnings(&outside.path().join("u")), []);
+        let file = folder.path().join("u");
+        let found = warnings(Path::new("u"));
+        assert_eq!(found, [Warning::ServedPasswords(file.clone())]);
+        assert_eq!(
+            found[0].to_string(),
+            format!(
+                "\"{}\" lies in a folder that is served: put it where no route leads",
+                file.display()
+            )
         );
     }
 

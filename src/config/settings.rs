@@ -202,6 +202,8 @@ pub enum Warning {
     UnusedApp(String),
     /// No rule asks for this realm. It protects nothing.
     UnusedRealm(String),
+    /// This file of names and hashes lies beneath the folder of a route.
+    ServedPasswords(PathBuf),
     /// The file that is to answer where no file is, is missing itself.
     MissingFallback(PathBuf),
 }
@@ -400,6 +402,11 @@ impl fmt::Display for Warning {
             Self::UnusedRealm(name) => {
                 write!(out, "no rule asks for [auth.{name}]: it protects nothing")
             }
+            Self::ServedPasswords(file) => write!(
+                out,
+                "\"{}\" lies in a folder that is served: put it where no route leads",
+                file.display()
+            ),
             Self::MissingFallback(file) => write!(
                 out,
                 "there is no file \"{}\": until it is there, what is missing is answered with 404",

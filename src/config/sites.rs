@@ -27,7 +27,10 @@ use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Site;
 use crate::rules::Policy;
+use crate::static_files::Hidden;
 use crate::static_files::Options;
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// What is served.
 #[derive(Debug, Default)]
@@ -82,6 +85,11 @@ pub(super) fn build(to_serve: ToServe, environment: &Environment) -> Result<Serv
         let error_pages = policies::error_pages(site.error_pages, &types, files)?;
         builder.served.policies.push(Policy { rules, error_pages });
     }
+    for file in realms.files() {
+        if builder.served.shows(file) {
+            builder.served.warnings.push(Warning::ServedPasswords(file.clone()));
+        }
+    }
     let Served { apps: started, warnings, .. } = &mut builder.served;
     for app in apps.iter().filter(|app| !started.iter().any(|s| s.name == app.name.value)) {
         warnings.push(Warning::UnusedApp(app.name.value.clone()));
@@ -89,6 +97,23 @@ pub(super) fn build(to_serve: ToServe, environment: &Environment) -> Result<Serv
     warnings.extend(realms.unused().map(Warning::UnusedRealm));
     builder.served.realms = realms.into_built();
     Ok(builder.served)
+}
+
+impl Served {
+    /// Whether a route leads to this file, as far as the names tell.
+    fn shows(&self, file: &Path) -> bool {
+        let routes = self.sites.iter().flat_map(|site| &site.routes);
+        let mut folders = routes.filter_map(|route| match route.destination {
+            Destination::Files { files, .. } => self.files.get(files),
+            Destination::App(_) => None,
+        });
+        folders.any(|folder| {
+            file.strip_prefix(&folder.root).is_ok_and(|below| {
+                let mut names = below.iter().map(OsStr::as_encoded_bytes);
+                folder.hidden == Hidden::Served || !names.any(|name| name.starts_with(b"."))
+            })
+        })
+    }
 }
 
 struct Builder<'a> {
