@@ -32,7 +32,7 @@ use crate::request::accept_encoding::Coding;
 /// The compressed form of `bytes`. None where it saves too little, and where there are fewer bytes
 /// or more than the bounds permit.
 #[must_use]
-pub fn compress(coding: Coding, bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn compress(coding: Coding, bytes: &[u8]) -> Option<Vec<u8>> {
     if !(COMPRESS_BYTES_MIN..=COMPRESS_BYTES_MAX).contains(&(bytes.len() as u64)) {
         return None;
     }
