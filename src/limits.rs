@@ -151,10 +151,6 @@ pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
-/// stub
-pub const COMPRESS_BYTES_MIN: u64 = 1024;
-/// stub
-pub const COMPRESS_BYTES_MAX: u64 = 4194304;
 /// Steps to the form of a file that a client takes: its sidecars are looked for, one of them is
 /// loaded again, the file is compressed. Over it the file is sent as it is: another one takes the
 /// cache's room faster than this one can use it.
@@ -170,6 +166,17 @@ pub const RANGES_MAX: usize = 64;
 /// What a part of multipart/byteranges costs beside its bytes: its boundary and two fields have 100
 /// to 150. Ranges with a smaller gap between them are sent as one.
 pub const RANGE_PART_HEAD_BYTES: u64 = 128;
+/// Bytes of a file that is worth compressing. A smaller one and its head are one packet in any
+/// case. nginx: 20, Caddy: 512.
+pub const COMPRESS_BYTES_MIN: u64 = 1024;
+/// Bytes of a file that is compressed: most take below 0.1 s, the worst ones some seconds. A larger
+/// one leaves as it is, unless a compressed form lies beside it.
+pub const COMPRESS_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of a file that is compressed as well as can be, within about 50 ms. Most scripts and pages
+/// are smaller; a larger one would take half a second for each megabyte.
+pub const COMPRESS_THOROUGH_BYTES_MAX: usize = 64 * 1024;
+/// Percent of a file that its compressed form must save. Below it the file leaves as it is.
+pub const COMPRESS_SAVED_PERCENT_MIN: usize = 5;
 
 // ---- work off the I/O thread -----------------------------------------------------------------
 
@@ -340,6 +347,7 @@ const _: () = assert!(ACCEPT_BATCH_MAX < CLOSE_BATCH_MAX, "ended connections wou
 const _: () = assert!(STREAM_BYTES_MAX as u64 <= ANSWER_SPOOL_BYTES_MAX);
 const _: () = assert!(ANSWER_SPOOL_BYTES_MAX <= ANSWER_SPOOLS_BYTES_MAX);
 const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
+const _: () = assert!(COMPRESS_BYTES_MAX <= 8 << 20, "browsers refuse a larger window of zstd");
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);
 const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must show in a second");

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// What is known of a file by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaType {
+pub(super) struct MediaType {
     /// The value of Content-Type. Unknown extensions are bytes, which a browser saves instead of
     /// guessing.
     pub value: String,
@@ -20,7 +20,7 @@ pub struct MediaType {
 
 /// Whether compressed forms of a file are worth having.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Weight {
+pub(super) enum Weight {
     /// It is compressed already: no form is looked for, and none is made.
     Packed,
     /// Nobody knows: a form beside the file is used, but none is made.
@@ -31,7 +31,7 @@ pub enum Weight {
 
 /// Media types by extension.
 #[derive(Clone, Debug, Default)]
-pub struct Types {
+pub(super) struct Types {
     /// Few: one after the other is compared.
     own: Vec<(String, MediaType)>,
 }
@@ -40,7 +40,7 @@ impl Types {
     /// The usual ones, and before them these: extensions in lower case and without their dot, and
     /// values of Content-Type, which are sent as they are.
     #[must_use]
-    pub fn new(own: &[(String, String)]) -> Self {
+    pub(super) fn new(own: &[(String, String)]) -> Self {
         let entry = |(extension, value): &(String, String)| {
             let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             let weight = weight_of(extension, &essence);
@@ -51,7 +51,7 @@ impl Types {
 
     /// The type of a file of this name or path.
     #[must_use]
-    pub fn of(&self, name: &[u8]) -> MediaType {
+    pub(super) fn of(&self, name: &[u8]) -> MediaType {
         let extension = Path::new(OsStr::from_bytes(name)).extension().and_then(OsStr::to_str);
         let extension = extension.unwrap_or_default().to_ascii_lowercase();
         if let Some((_, own)) = self.own.iter().find(|(known, _)| *known == extension) {

@@ -21,7 +21,7 @@ use crate::limits::RANGES_MAX;
 
 /// What a Range field asks of a representation of a known size.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub(super) enum Asked {
     /// Nothing that we honour: send the whole. Other units are answered so too, and what would not
     /// save anything, which section 14.2 allows.
     Whole,
@@ -36,7 +36,7 @@ pub enum Asked {
 
 /// Reads the value of a Range field for a representation of `size_bytes`.
 #[must_use]
-pub fn parse(value: &[u8], size_bytes: u64) -> Asked {
+pub(super) fn parse(value: &[u8], size_bytes: u64) -> Asked {
     let Some(set) = bytes_unit(value) else { return Asked::Whole };
     if memchr::memchr(b',', set).is_some() {
         return several(set, size_bytes);
