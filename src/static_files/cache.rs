@@ -228,7 +228,8 @@ mod tests {
     #[test]
     fn what_is_made_is_made_once() {
         let cache = RefCell::new(FileCache::new());
-        let first = FileCache::begin(&cache, place(0, "/a")).ok().expect("nobody makes it");
+        let first = FileCache::begin(&cache, place(0, "/a"));
+        assert!(first.is_ok(), "nobody makes it");
         assert!(FileCache::begin(&cache, place(0, "/a")).is_err(), "it is being made");
         assert!(FileCache::begin(&cache, place(0, "/b")).is_ok());
         drop(first);

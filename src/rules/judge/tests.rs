@@ -77,7 +77,7 @@ fn no_rule_says_nothing() {
     assert!(Rules::new(&[]).unwrap().is_empty());
     assert!(!Rules::new(&rules).unwrap().is_empty());
     assert_eq!(judge(&[], "GET /a/b", ""), nothing);
-    assert_eq!(judge(&rules, "GET /a", ""), nothing);
+    assert_eq!(judge(&rules, "GET /ab", ""), nothing);
     assert_eq!(judge(&rules, "OPTIONS *", ""), nothing);
 }
 
@@ -119,7 +119,8 @@ fn the_first_action_decides() {
     let long = format!("GET /twice{}", "%0a".repeat(2000));
     let table = [
         ("GET /", Verdict::Proceed),
-        ("GET /old", Verdict::Proceed),
+        ("GET /older", Verdict::Proceed),
+        ("GET /old", moved(301, "/new/")),
         ("GET /old/a?b=c", moved(301, "/new/a?b=c")),
         ("POST /old/%2e%2e/old/a", moved(301, "/new/a")),
         ("GET /old/keep/a%20b?c", Verdict::Rewrite(b"/kept/a b".to_vec())),
@@ -148,7 +149,8 @@ fn the_last_access_decides() {
     ];
     let table = [
         ("/", Some(0)),
-        ("/admin", Some(0)),
+        ("/administrator", Some(0)),
+        ("/admin", Some(7)),
         ("/admin/", Some(7)),
         ("/admin/x/public/y", None),
         ("/public/x", None),
