@@ -144,6 +144,14 @@ pub const COPY_BODY_BYTES_MAX: usize = 4 * 1024;
 /// against 2.24, 1.94, 1.99), and a small file beside 100 downloads has a p99 of 0.5 and 2.7 ms
 /// instead of 4.0 and 3.9.
 pub const SENDFILE_SLICE_BYTES: usize = 256 * 1024;
+/// Bytes of a file that are read at once where they are not in the page cache, into a buffer of the
+/// connection's: what the kernel reads ahead by default.
+pub const COLD_READ_BYTES: usize = 128 * 1024;
+/// Distance of the bytes that are probed where the kernel does not count a file's cached pages.
+pub const RESIDENCE_PROBE_BYTES: u64 = 64 * 1024;
+/// Reads of one lane that wait for a disk at a time, where there is no ring. Further ones wait for
+/// a thread. A ring of the usual size has 4 for each CPU.
+pub const DISK_JOBS_MAX: usize = 16;
 /// Entries of one lane's file cache. The one unused for longest goes.
 pub const FILE_CACHE_ENTRIES_MAX: usize = 4096;
 /// Bytes of file contents in one lane's file cache.
@@ -348,6 +356,7 @@ const _: () = assert!(STREAM_BYTES_MAX as u64 <= ANSWER_SPOOL_BYTES_MAX);
 const _: () = assert!(ANSWER_SPOOL_BYTES_MAX <= ANSWER_SPOOLS_BYTES_MAX);
 const _: () = assert!(COPY_BODY_BYTES_MAX < SEND_BUFFER_BYTES_MAX);
 const _: () = assert!(COMPRESS_BYTES_MAX <= 8 << 20, "browsers refuse a larger window of zstd");
+const _: () = assert!(COLD_READ_BYTES <= SENDFILE_SLICE_BYTES);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);
 const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must show in a second");

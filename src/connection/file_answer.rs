@@ -167,7 +167,7 @@ pub(super) async fn send_slice(
     mut slice: Range<u64>,
     sent_bytes: &mut u64,
 ) -> Result<(), Ended> {
-    let Connection { outbox, socket, watch, .. } = connection;
+    let Connection { outbox, socket, watch, service, .. } = connection;
     match &file.content {
         Content::Inline(memory) => {
             let body = in_memory(memory, &slice).unwrap_or_default();
@@ -178,7 +178,7 @@ pub(super) async fn send_slice(
         Content::Descriptor(fd) => {
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
-            let sent = outbox.send_file(socket, watch, fd, &mut slice).await;
+            let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice).await;
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most

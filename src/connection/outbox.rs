@@ -5,14 +5,20 @@ use std::io;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use crate::clock::Moment;
 use crate::connection::Ended;
 use crate::connection::deadline::Waiting;
 use crate::connection::deadline::Watch;
 use crate::connection::pace::Pace;
+use crate::limits::COLD_READ_BYTES;
 use crate::limits::SEND_WAIT_MAX;
 use crate::limits::SENDFILE_SLICE_BYTES;
+use crate::uring::Io;
+use crate::uring::read_at::read_at;
+use crate::uring::residence::Residence;
+use crate::uring::residence::residence;
 use crate::uring::socket::End;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;
@@ -99,23 +105,31 @@ impl Outbox {
         (head, rest)
     }
 
-    /// Sends this slice of a file from the page cache, in pieces between which the other
-    /// connections of the lane have their turn. What is left of `slice` was not sent.
+    /// Sends this slice of a file, in pieces between which the other connections of the lane have
+    /// their turn: from the page cache, or by reading what is not there. What is left of `slice`
+    /// was not sent.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::flush`]; [`Ended::CutShort`] when the file has become shorter.
+    /// As [`Outbox::flush`]; [`Ended::CutShort`] when the file has become shorter, or when the disk
+    /// fails, which the log tells.
     pub(super) async fn send_file(
         &mut self,
+        io: Io,
         socket: &Socket,
         watch: &Watch,
-        file: &OwnedFd,
+        file: &Rc<OwnedFd>,
         slice: &mut Range<u64>,
     ) -> Result<(), Ended> {
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
             let piece = left.min(SENDFILE_SLICE_BYTES);
+            // sendfile(2) would wait for the disk, and the whole lane with it.
+            if residence(file, &(slice.start..slice.start + piece as u64)) != Residence::Resident {
+                self.send_cold(io, socket, watch, file, slice).await?;
+                continue;
+            }
             match socket.sendfile_now(file, &mut slice.start, piece) {
                 Ok(0) => return Err(Ended::CutShort),
                 Ok(moved) if moved == left => break,
@@ -130,6 +144,36 @@ impl Outbox {
             }
         }
         Ok(())
+    }
+
+    /// Reads a piece at the start of `slice` without making the lane wait, and sends it.
+    async fn send_cold(
+        &mut self,
+        io: Io,
+        socket: &Socket,
+        watch: &Watch,
+        file: &Rc<OwnedFd>,
+        slice: &mut Range<u64>,
+    ) -> Result<(), Ended> {
+        let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
+        let bytes = left.min(COLD_READ_BYTES);
+        let (read, buffer) = read_at(io, file, slice.start, Vec::with_capacity(bytes)).await;
+        match read {
+            Ok(0) => return Err(Ended::CutShort),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, offset = slice.start, "a file could not be read");
+                return Err(Ended::CutShort);
+            }
+        }
+        // The allocator may have given more room than was asked for.
+        let piece = buffer.get(..left).unwrap_or(&buffer);
+        let more = if piece.len() < left { More::Follows } else { More::Nothing };
+        self.beside_bytes = buffer.capacity();
+        let sent = self.flush(socket, watch, piece, more).await;
+        self.beside_bytes = 0;
+        slice.start += piece.len() as u64;
+        sent
     }
 }
 

@@ -22,6 +22,7 @@ mod leaving;
 mod proxies;
 mod requests;
 mod shutdown;
+mod slow_disk;
 mod slow_readers;
 mod unix_sockets;
 mod wire;
