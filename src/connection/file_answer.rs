@@ -12,6 +12,7 @@ use crate::connection::decide::SendFile;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
 use crate::connection::decide::Trouble;
+use crate::connection::outbox::Care;
 use crate::connection::record;
 use crate::connection::service::Service;
 use crate::limits::COPY_BODY_BYTES_MAX;
@@ -178,12 +179,20 @@ pub(super) async fn send_slice(
         Content::Descriptor(fd) => {
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
-            let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice).await;
+            let is_same = || file.has_same_bytes();
+            let care = Care { is_hot: file.is_hot(), is_same: &is_same };
+            let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice, care).await;
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most
             // of it is still on its way, and a reset tells the peer that it is nothing.
-            if file.is_unchanged() { Ok(()) } else { Err(Ended::Reset) }
+            if !file.has_same_bytes() {
+                return Err(Ended::Reset);
+            }
+            if slice.start - start == file.size_bytes {
+                file.note_hot();
+            }
+            Ok(())
         }
     }
 }

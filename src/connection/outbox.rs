@@ -24,6 +24,15 @@ use crate::uring::socket::More;
 use crate::uring::socket::Socket;
 use crate::uring::socket::would_block;
 
+/// What is known of a file that leaves by sendfile.
+#[derive(Clone, Copy)]
+pub(super) struct Care<'f> {
+    /// Whether all of it was in the page cache a moment ago.
+    pub is_hot: bool,
+    /// Whether its bytes still are those whose length was told.
+    pub is_same: &'f dyn Fn() -> bool,
+}
+
 /// The bytes collected so far.
 #[derive(Default)]
 pub(super) struct Outbox {
@@ -120,13 +129,17 @@ impl Outbox {
         watch: &Watch,
         file: &Rc<OwnedFd>,
         slice: &mut Range<u64>,
+        care: Care<'_>,
     ) -> Result<(), Ended> {
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
             let piece = left.min(SENDFILE_SLICE_BYTES);
             // sendfile(2) would wait for the disk, and the whole lane with it.
-            if residence(file, &(slice.start..slice.start + piece as u64)) != Residence::Resident {
+            if !care.is_hot
+                && residence(file, &(slice.start..slice.start + piece as u64))
+                    != Residence::Resident
+            {
                 self.send_cold(io, socket, watch, file, slice).await?;
                 continue;
             }
@@ -139,6 +152,9 @@ impl Outbox {
                 Ok(moved) => {
                     room.moved(moved as u64);
                     room.wait().await?;
+                    if !(care.is_same)() {
+                        return Err(Ended::CutShort);
+                    }
                 }
                 Err(error) => room.wait_unless_broken(&error).await?,
             }
