@@ -83,6 +83,7 @@ pub(super) async fn look(service: &Service, look: Look) -> Result<Rc<Entry>, Tro
         io: service.io,
         cache: &service.cache,
         workshop: &service.workshop,
+        reading: &service.reading,
     };
     let path = question.path().escape_ascii().to_string();
     static_files::look(&looking, files, question).await.map_err(|error| {

@@ -44,8 +44,10 @@ pub struct Service {
     pub files: Vec<Files>,
     /// What the lane knows of the files.
     pub cache: RefCell<FileCache>,
-    /// Where the lane has done what takes long.
+    /// Where the lane has done what takes CPU time.
     pub workshop: Workshop,
+    /// Where it has folders read, which may hang with their disk and must not hold up the others.
+    pub reading: Workshop,
     /// What each site says besides its routes, by its number.
     pub policies: Vec<SitePolicy>,
     /// Those whom some paths are kept for, by their number.
@@ -297,6 +299,7 @@ mod tests {
                 files: Vec::new(),
                 cache: RefCell::new(FileCache::new()),
                 workshop: Workshop::new(),
+                reading: Workshop::new(),
                 policies: Vec::new(),
                 realms: Vec::new(),
                 apps: Vec::new(),

@@ -413,6 +413,13 @@ impl File {
         (now.since(presence.checked) < FILE_FRESH_TIME).then_some(presence.codings)
     }
 
+    /// Notes that somebody is looking for them: others go on with what was known meanwhile.
+    pub(super) fn keep_sidecars(&self) {
+        if let Some(presence) = self.sidecars.get() {
+            self.note_sidecars(presence.codings);
+        }
+    }
+
     /// Notes which codings have a sidecar just now.
     pub(super) fn note_sidecars(&self, codings: [bool; Coding::ALL.len()]) {
         self.sidecars.set(Some(Presence { checked: Moment::now(), codings }));

@@ -71,6 +71,7 @@ use cache::Place;
 use cache::Variant;
 use choice::Next;
 use choice::Wish;
+use compress::Need;
 use entry::Description;
 use entry::Identity;
 use make::Outcome;
@@ -83,8 +84,10 @@ pub struct Looking<'lane> {
     pub io: Io,
     /// What it knows.
     pub cache: &'lane RefCell<FileCache>,
-    /// Where it has done what takes long.
+    /// Where it has done what takes CPU time.
     pub workshop: &'lane Workshop,
+    /// Where it has read what may take long to come.
+    pub reading: &'lane Workshop,
 }
 
 /// What a lane has for a request.
@@ -155,7 +158,7 @@ fn known(
         Kind::File(_) => {
             match choice::next(cache, files, path, &plain, choice::accepted(request)) {
                 Next::Use(entry) => Some(entry),
-                Next::FindSidecars | Next::Compress(_) => None,
+                Next::FindSidecars | Next::Compress(..) => None,
             }
         }
         Kind::Folder => fresh(Wish::of(request).page, path),
@@ -270,8 +273,8 @@ async fn form(
         match next {
             Next::Use(entry) => return Ok(entry),
             Next::FindSidecars => find_sidecars(lane, files, path, &plain).await?,
-            Next::Compress(coding) => {
-                if !compress(lane, files, path, &plain, coding).await? {
+            Next::Compress(coding, need) => {
+                if !compress(lane, files, path, &plain, (coding, need)).await? {
                     break;
                 }
             }
@@ -291,6 +294,7 @@ async fn find_sidecars(
     let Some(file) = plain.file() else { return Ok(()) };
     let Some(origin) = file.identity() else { return Ok(()) };
     let (root, generation) = (files.root(), files.generation());
+    file.keep_sidecars();
     let mut present = [false; Coding::ALL.len()];
     for coding in Coding::ALL {
         let source = [&file.description().source, coding.extension().as_bytes()].concat();
@@ -332,7 +336,7 @@ async fn compress(
     files: &Files,
     path: &[u8],
     plain: &Rc<Entry>,
-    coding: Coding,
+    (coding, need): (Coding, Need),
 ) -> io::Result<bool> {
     let Some(file) = plain.file() else { return Ok(false) };
     let place = Place { files: files.number, variant: Variant::Compressed(coding), path };
@@ -343,7 +347,7 @@ async fn compress(
             return Ok(true);
         }
     };
-    Ok(match make::compressed(lane.workshop, file, coding).await? {
+    Ok(match make::compressed(lane, file, coding, need).await? {
         Outcome::Done(Some(form)) => {
             let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), files.generation()));
             lane.cache.borrow_mut().put(place, entry);
@@ -382,7 +386,7 @@ async fn listing(
         let entry = match found {
             None => continue,
             Some(Found::Folder(folder)) => {
-                make::listed(lane.workshop, files, &folder, path, form).await?
+                make::listed(lane.reading, files, &folder, path, form).await?
             }
             // It has got an index, or is gone, since the look before.
             Some(_) => Entry::new(Kind::Missing, generation),
