@@ -1,6 +1,7 @@
 //! What a connection has to send: answers collected for one write, a file behind them, and the wait
 //! for a peer that is slow to read.
 
+use std::cell::Cell;
 use std::io;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -15,6 +16,8 @@ use crate::connection::pace::Pace;
 use crate::limits::COLD_READ_BYTES;
 use crate::limits::SEND_WAIT_MAX;
 use crate::limits::SENDFILE_SLICE_BYTES;
+use crate::limits::SENDFILE_SLICE_BYTES_MAX;
+use crate::limits::SENDFILE_TURN_BYTES;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
 use crate::uring::residence::Residence;
@@ -31,6 +34,8 @@ pub(super) struct Care<'f> {
     pub is_hot: bool,
     /// Whether its bytes still are those whose length was told.
     pub is_same: &'f dyn Fn() -> bool,
+    /// The others that are on their way.
+    pub transfers: &'f Transfers,
 }
 
 /// The bytes collected so far.
@@ -131,10 +136,12 @@ impl Outbox {
         slice: &mut Range<u64>,
         care: Care<'_>,
     ) -> Result<(), Ended> {
+        let transfer = care.transfers.begin();
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
-            let piece = left.min(SENDFILE_SLICE_BYTES);
+            let piece =
+                left.min(if care.is_hot { transfer.piece_bytes() } else { SENDFILE_SLICE_BYTES });
             // sendfile(2) would wait for the disk, and the whole lane with it.
             if !care.is_hot
                 && residence(file, &(slice.start..slice.start + piece as u64))
@@ -193,6 +200,38 @@ impl Outbox {
     }
 }
 
+/// The files that leave by sendfile at this moment, over all connections of the lane.
+#[derive(Default)]
+pub(super) struct Transfers {
+    under_way: Cell<usize>,
+}
+
+/// Counts one of them as long as it lives.
+struct Transfer<'t> {
+    transfers: &'t Transfers,
+}
+
+impl Transfers {
+    fn begin(&self) -> Transfer<'_> {
+        self.under_way.set(self.under_way.get() + 1);
+        Transfer { transfers: self }
+    }
+}
+
+impl Transfer<'_> {
+    /// How much of it may go at once: the fewer there are, the more.
+    fn piece_bytes(&self) -> usize {
+        let share = SENDFILE_TURN_BYTES / self.transfers.under_way.get();
+        share.clamp(SENDFILE_SLICE_BYTES, SENDFILE_SLICE_BYTES_MAX)
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.transfers.under_way.set(self.transfers.under_way.get() - 1);
+    }
+}
+
 fn send_both(socket: &Socket, head: &[u8], rest: &[u8], more: More) -> io::Result<usize> {
     match (head.is_empty(), rest.is_empty()) {
         (false, true) => socket.send_now(&[IoSlice::new(head)], more),
@@ -240,5 +279,26 @@ impl<'c> Room<'c> {
             return Err(Ended::TooSlow);
         }
         waited.map_err(|_| Ended::PeerGone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_transfers_have_larger_pieces_than_many() {
+        let transfers = Transfers::default();
+        let few = [transfers.begin(), transfers.begin()];
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES_MAX);
+        let most = SENDFILE_TURN_BYTES / SENDFILE_SLICE_BYTES;
+        let many: Vec<_> = (few.len()..most).map(|_| transfers.begin()).collect();
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES);
+        let more: Vec<_> = (0..most).map(|_| transfers.begin()).collect();
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES);
+        drop((many, more));
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES_MAX);
+        drop(few);
+        assert_eq!(transfers.under_way.get(), 0);
     }
 }

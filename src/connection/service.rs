@@ -19,6 +19,7 @@ use crate::connection::clients::Clients;
 use crate::connection::clients::Entrance;
 use crate::connection::closing::Closing;
 use crate::connection::deadline::Deadlines;
+use crate::connection::outbox::Transfers;
 use crate::limits::IDLE_ENDED_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
 use crate::limits::SHORTAGE_NOTICE_TIME;
@@ -93,6 +94,7 @@ pub struct State {
     clients: Clients,
     closed: Notify,
     closing: Closing,
+    transfers: Transfers,
     /// Bytes in the temporary files of answers.
     answer_spools_bytes: Cell<u64>,
     answer_spools_shrink: Notify,
@@ -203,6 +205,11 @@ impl Service {
             last.set(Some(now));
         }
         is_news
+    }
+
+    /// The files that are being sent.
+    pub(super) const fn transfers(&self) -> &Transfers {
+        &self.state.transfers
     }
 
     /// Bytes that the lane's answers have in temporary files.
