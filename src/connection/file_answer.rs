@@ -178,7 +178,8 @@ pub(super) async fn send_slice(
         Content::Descriptor(fd) => {
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
-            let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice).await;
+            let compared = (fd, || file.is_unchanged());
+            let sent = outbox.send_file(service.io, socket, watch, compared, &mut slice).await;
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most

@@ -127,6 +127,7 @@ fn is_worth_it(files: &Files, file: &File, accepted: Accepted) -> bool {
     let pays = file.weight() == Weight::Text && file.size_bytes >= COMPRESS_BYTES_MIN;
     files.options.compression == Compression::On
         && file.size_bytes <= COMPRESS_BYTES_MAX
+        && file.is_settled()
         && !file.is_incompressible()
         && (pays || accepted.identity() == Plain::Refused)
 }

@@ -11,8 +11,10 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::Stat;
 
+use crate::clock;
 use crate::clock::Moment;
 use crate::limits::FILE_FRESH_TIME;
+use crate::limits::FILE_SETTLE_TIME;
 use crate::request::accept_encoding::Coding;
 use crate::response::Head;
 use crate::static_files::Sniffing;
@@ -65,6 +67,8 @@ pub struct File {
     sidecars: Cell<Option<Presence>>,
     /// Whether it was found to be as small as it can be.
     incompressible: Cell<bool>,
+    /// Whether nobody may have been writing it when it was taken.
+    settled: bool,
 }
 
 /// What is the same for all versions of what is at a path.
@@ -135,10 +139,11 @@ impl Entry {
         self.generation.set(generation);
     }
 
-    /// Whether it is this version of this file.
+    /// Whether it is this version of this file, for certain.
     pub(super) fn is_version(&self, source: &[u8], identity: Identity) -> bool {
-        let same =
-            |file: &File| file.identity == Some(identity) && file.description.source == source;
+        let same = |file: &File| {
+            file.settled && file.identity == Some(identity) && file.description.source == source
+        };
         self.file().is_some_and(same)
     }
 
@@ -177,6 +182,13 @@ impl Identity {
         self.size_bytes
     }
 
+    /// Whether somebody may be writing this version just now, as far as times tell. The clock of a
+    /// file may be a tick ahead of ours; one that claims to be from the future is believed nothing.
+    pub(super) fn is_settling(&self) -> bool {
+        let age_ns = clock::unix_nanoseconds() - self.modified_ns;
+        age_ns.unsigned_abs() < FILE_SETTLE_TIME.as_nanos()
+    }
+
     /// Within what a date of HTTP can say: a file may claim to be from any year.
     pub(super) fn modified_unix_seconds(&self) -> u64 {
         let seconds = (self.modified_ns / 1_000_000_000).clamp(0, HTTP_DATE_SECONDS_MAX.into());
@@ -201,6 +213,17 @@ impl File {
     pub(super) fn plain(description: Description, identity: Identity, content: Content) -> Self {
         let etag = format!("\"{}\"", identity.tag());
         Self::new(description, etag, identity, content)
+    }
+
+    /// The same, but taken while somebody may have been writing it: its bytes are to be taken again
+    /// even if it then looks the same.
+    pub(super) fn unsettled(self) -> Self {
+        Self { settled: false, ..self }
+    }
+
+    /// Whether its bytes are those of its version for certain.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// A compressed form of `origin` that lies beside it.
@@ -281,6 +304,7 @@ impl File {
             memory_bytes: 0,
             sidecars: Cell::new(None),
             incompressible: Cell::new(false),
+            settled: true,
         };
         file.whole = file.head(200, &file.description.media_type.value);
         // 304 repeats what a cache must update, and nothing of the body (RFC 9110 section 15.4.5).
