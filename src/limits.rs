@@ -156,6 +156,10 @@ pub const DISK_JOBS_MAX: usize = 16;
 pub const FILE_CACHE_ENTRIES_MAX: usize = 4096;
 /// Bytes of file contents in one lane's file cache.
 pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of forms that one lane has made (compressed files, listings), in its cache or still being
+/// sent when the cache has let them go. Over it files leave as they are, and for a listing: 503.
+/// Without it each slow reader could hold another one, of up to 4 MiB.
+pub const MADE_FORMS_BYTES_MAX: usize = 2 * FILE_CACHE_BYTES_MAX;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);

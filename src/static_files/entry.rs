@@ -18,6 +18,7 @@ use crate::limits::FILE_SETTLE_TIME;
 use crate::request::accept_encoding::Coding;
 use crate::response::Head;
 use crate::static_files::Sniffing;
+use crate::static_files::cache::Room;
 use crate::static_files::media_type::MediaType;
 use crate::static_files::media_type::Weight;
 use crate::static_files::precondition::Validators;
@@ -64,6 +65,8 @@ pub struct File {
     /// The version of the file itself that a compressed form belongs to.
     origin: Option<Identity>,
     memory_bytes: usize,
+    /// Held, not asked: where the bytes were made.
+    _room: Option<Room>,
     sidecars: Cell<Option<Presence>>,
     /// Whether it was found to be as small as it can be.
     incompressible: Cell<bool>,
@@ -254,7 +257,12 @@ impl File {
 
     /// Bytes that come from no file, with a tag of their content.
     pub(super) fn page(description: Description, content_hash: u64, made: Made) -> Self {
-        Self::of_made(description, format!("\"{content_hash:x}\""), None, made)
+        Self::of_made(description, page_etag(content_hash), None, made)
+    }
+
+    /// Whether these are its bytes, which come from no file.
+    pub(super) fn is_page(&self, content_hash: u64) -> bool {
+        self.modified.is_none() && self.etag == page_etag(content_hash)
     }
 
     fn of_made(
@@ -263,9 +271,10 @@ impl File {
         modified: Option<Modified>,
         made: Made,
     ) -> Self {
-        let Made { content, bytes } = made;
+        let Made { content, bytes, room } = made;
         Self {
             memory_bytes: bytes,
+            _room: Some(room),
             ..Self::ready(description, etag, modified, bytes as u64, content)
         }
     }
@@ -302,6 +311,7 @@ impl File {
             identity: None,
             origin: None,
             memory_bytes: 0,
+            _room: None,
             sidecars: Cell::new(None),
             incompressible: Cell::new(false),
             settled: true,
@@ -421,10 +431,16 @@ impl File {
     }
 }
 
+fn page_etag(content_hash: u64) -> String {
+    format!("\"{content_hash:x}\"")
+}
+
 /// Bytes that the server has made, where they are now.
 pub(super) struct Made {
     pub content: Content,
     pub bytes: usize,
+    /// Of so many bytes.
+    pub room: Room,
 }
 
 impl Modified {

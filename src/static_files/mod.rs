@@ -354,7 +354,7 @@ async fn compress(
             return Ok(true);
         }
     };
-    Ok(match make::compressed(lane.workshop, file, coding).await? {
+    Ok(match make::compressed(lane, file, coding).await? {
         Outcome::Done(Some(form)) => {
             let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), files.generation()));
             lane.cache.borrow_mut().put(place, entry);
@@ -376,11 +376,11 @@ async fn listing(
     let place = Place { files: files.number, variant: form, path };
     for _ in 0..OPEN_TRIES_MAX {
         let generation = files.generation();
-        match lane.cache.borrow().look_up(place, generation) {
+        let known = match lane.cache.borrow().look_up(place, generation) {
             Known::Fresh(entry) => return Ok(entry),
-            Known::Stale(entry) => entry.renew(generation),
-            Known::Unknown => {}
-        }
+            Known::Stale(entry) => Some(entry),
+            Known::Unknown => None,
+        };
         let _making = match FileCache::begin(lane.cache, place) {
             Ok(making) => making,
             Err(done) => {
@@ -388,17 +388,28 @@ async fn listing(
                 continue;
             }
         };
+        if let Some(known) = &known {
+            known.renew(generation); // for others, while this look lasts
+        }
         let root = files.root();
         let found = give_back(lane, files.ground(lane.io, &root).resolve(path).await)?;
         let entry = match found {
             None => continue,
             Some(Found::Folder(folder)) => {
-                make::listed(lane.workshop, files, &folder, path, form).await?
+                let made = make::listed(lane, files, &folder, place, known.as_deref()).await?;
+                match (made, known) {
+                    (None, Some(known)) => {
+                        known.renew(generation);
+                        return Ok(known);
+                    }
+                    (None, None) => continue,
+                    (Some(page), _) => Kind::File(Box::new(page)),
+                }
             }
             // It has got an index, or is gone, since the look before.
-            Some(_) => Entry::new(Kind::Missing, generation),
+            Some(_) => Kind::Missing,
         };
-        let entry = Rc::new(entry);
+        let entry = Rc::new(Entry::new(entry, generation));
         lane.cache.borrow_mut().put(place, Rc::clone(&entry));
         return Ok(entry);
     }
