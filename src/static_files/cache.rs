@@ -301,7 +301,10 @@ mod tests {
         let second = cache.room(10).unwrap();
         assert!(cache.room(1).is_none());
         first.shrink(5);
-        assert!(cache.room(MADE_FORMS_BYTES_MAX - 15).is_some(), "what is not needed is given back");
+        assert!(
+            cache.room(MADE_FORMS_BYTES_MAX - 15).is_some(),
+            "what is not needed is given back"
+        );
         drop(second);
         drop(first);
         assert!(cache.room(MADE_FORMS_BYTES_MAX).is_some());
