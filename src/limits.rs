@@ -164,9 +164,21 @@ pub const DISK_JOBS_MAX: usize = 16;
 pub const FILE_CACHE_ENTRIES_MAX: usize = 4096;
 /// Bytes of file contents in one lane's file cache.
 pub const FILE_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of forms that one lane has made (compressed files, listings), in its cache or still being
+/// sent when the cache has let them go. Over it files leave as they are, and for a listing: 503.
+/// Without it each slow reader could hold another one, of up to 4 MiB.
+pub const MADE_FORMS_BYTES_MAX: usize = 2 * FILE_CACHE_BYTES_MAX;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
+/// The path of a folder of files is looked for anew after this. What was found beneath the old one
+/// just before may be used for [`FILE_FRESH_TIME`] from then on, so a deploy shows after both.
+pub const ROOT_FRESH_TIME: Duration = Duration::from_millis(250);
+/// A file that was written to more recently than this is not taken yet: the time of a write is noted
+/// before its bytes are there, and two writes within a tick of the kernel's clock (up to 10 ms) may
+/// have the same time. The old version is served meanwhile, if there is one in memory. Once for each
+/// look; a file that is written to all the time is taken as it is, and compared again.
+pub const FILE_SETTLE_TIME: Duration = Duration::from_millis(20);
 /// Steps to the form of a file that a client takes: its sidecars are looked for, one of them is
 /// loaded again, the file is compressed. Over it the file is sent as it is: another one takes the
 /// cache's room faster than this one can use it.
@@ -369,7 +381,10 @@ const _: () = assert!(COMPRESS_BYTES_MAX <= 8 << 20, "browsers refuse a larger w
 const _: () = assert!(COLD_READ_BYTES <= SENDFILE_SLICE_BYTES);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX < READ_BUFFER_BYTES_MIN);
 const _: () = assert!(PYTHON_THREADS_DEFAULT <= PYTHON_THREADS_MAX);
-const _: () = assert!(FILE_FRESH_TIME.as_millis() < 1000, "a changed file must show in a second");
+const _: () = assert!(
+    FILE_FRESH_TIME.as_millis() + ROOT_FRESH_TIME.as_millis() + FILE_SETTLE_TIME.as_millis() < 900,
+    "a changed file or folder must show in a second"
+);
 const _: () = assert!(2 * ACCESS_LOG_LINE_BYTES_MAX <= ACCESS_LOG_BUFFER_BYTES);
 const _: () = assert!(BODY_BYTES_MAX_DEFAULT <= OPERATOR_BODY_BYTES_MAX);
 const _: () = assert!(IDLE_TIME_MAX_DEFAULT.as_secs() <= OPERATOR_TIME_MAX.as_secs());

@@ -121,12 +121,13 @@ impl Outbox {
 
     /// Sends this slice of a file, in pieces between which the other connections of the lane have
     /// their turn: from the page cache, or by reading what is not there. What is left of `slice`
-    /// was not sent.
+    /// was not sent. Before each piece `care.is_same` is asked, so that a peer who is slow to read
+    /// has not got all of a mixture when its connection is reset.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::flush`]; [`Ended::CutShort`] when the file has become shorter, or when the disk
-    /// fails, which the log tells.
+    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file is not the same; [`Ended::CutShort`]
+    /// when it has become shorter, or when the disk fails, which the log tells.
     pub(super) async fn send_file(
         &mut self,
         io: Io,
@@ -139,6 +140,9 @@ impl Outbox {
         let transfer = care.transfers.begin();
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
+            if !(care.is_same)() {
+                return Err(Ended::Reset);
+            }
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
             let piece =
                 left.min(if care.is_hot { transfer.piece_bytes() } else { SENDFILE_SLICE_BYTES });
@@ -147,7 +151,7 @@ impl Outbox {
                 && residence(file, &(slice.start..slice.start + piece as u64))
                     != Residence::Resident
             {
-                self.send_cold(io, socket, watch, file, slice).await?;
+                self.send_cold(io, socket, watch, file, slice, care.is_same).await?;
                 continue;
             }
             match socket.sendfile_now(file, &mut slice.start, piece) {
@@ -159,9 +163,6 @@ impl Outbox {
                 Ok(moved) => {
                     room.moved(moved as u64);
                     room.wait().await?;
-                    if !(care.is_same)() {
-                        return Err(Ended::CutShort);
-                    }
                 }
                 Err(error) => room.wait_unless_broken(&error).await?,
             }
@@ -177,6 +178,7 @@ impl Outbox {
         watch: &Watch,
         file: &Rc<OwnedFd>,
         slice: &mut Range<u64>,
+        is_same: &dyn Fn() -> bool,
     ) -> Result<(), Ended> {
         let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
         let bytes = left.min(COLD_READ_BYTES);
@@ -188,6 +190,9 @@ impl Outbox {
                 tracing::error!(%error, offset = slice.start, "a file could not be read");
                 return Err(Ended::CutShort);
             }
+        }
+        if !is_same() {
+            return Err(Ended::Reset); // perhaps while it was read
         }
         // The allocator may have given more room than was asked for.
         let piece = buffer.get(..left).unwrap_or(&buffer);

@@ -133,6 +133,7 @@ fn need(files: &Files, file: &File, accepted: Accepted) -> Option<Need> {
     }
     let pays = file.weight() == Weight::Text
         && file.size_bytes >= COMPRESS_BYTES_MIN
+        && file.is_settled()
         && !file.is_incompressible();
     match accepted.identity() {
         Plain::Refused => Some(Need::InAnyCase),

@@ -11,11 +11,14 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::Stat;
 
+use crate::clock;
 use crate::clock::Moment;
 use crate::limits::FILE_FRESH_TIME;
+use crate::limits::FILE_SETTLE_TIME;
 use crate::request::accept_encoding::Coding;
 use crate::response::Head;
 use crate::static_files::Sniffing;
+use crate::static_files::cache::Room;
 use crate::static_files::media_type::MediaType;
 use crate::static_files::media_type::Weight;
 use crate::static_files::precondition::Validators;
@@ -62,11 +65,15 @@ pub struct File {
     /// The version of the file itself that a compressed form belongs to.
     origin: Option<Identity>,
     memory_bytes: usize,
+    /// Held, not asked: where the bytes were made.
+    _room: Option<Room>,
     sidecars: Cell<Option<Presence>>,
     /// Whether it was found to be as small as it can be.
     incompressible: Cell<bool>,
     /// When all of it was sent last, and was in the page cache then.
     sent_hot: Cell<Option<Moment>>,
+    /// Whether nobody may have been writing it when it was taken.
+    settled: bool,
 }
 
 /// What is the same for all versions of what is at a path.
@@ -137,10 +144,11 @@ impl Entry {
         self.generation.set(generation);
     }
 
-    /// Whether it is this version of this file.
+    /// Whether it is this version of this file, for certain.
     pub(super) fn is_version(&self, source: &[u8], identity: Identity) -> bool {
-        let same =
-            |file: &File| file.identity == Some(identity) && file.description.source == source;
+        let same = |file: &File| {
+            file.settled && file.identity == Some(identity) && file.description.source == source
+        };
         self.file().is_some_and(same)
     }
 
@@ -179,6 +187,13 @@ impl Identity {
         self.size_bytes
     }
 
+    /// Whether somebody may be writing this version just now, as far as times tell. The clock of a
+    /// file may be a tick ahead of ours; one that claims to be from the future is believed nothing.
+    pub(super) fn is_settling(&self) -> bool {
+        let age_ns = clock::unix_nanoseconds() - self.modified_ns;
+        age_ns.unsigned_abs() < FILE_SETTLE_TIME.as_nanos()
+    }
+
     /// Within what a date of HTTP can say: a file may claim to be from any year.
     pub(super) fn modified_unix_seconds(&self) -> u64 {
         let seconds = (self.modified_ns / 1_000_000_000).clamp(0, HTTP_DATE_SECONDS_MAX.into());
@@ -203,6 +218,17 @@ impl File {
     pub(super) fn plain(description: Description, identity: Identity, content: Content) -> Self {
         let etag = format!("\"{}\"", identity.tag());
         Self::new(description, etag, identity, content)
+    }
+
+    /// The same, but taken while somebody may have been writing it: its bytes are to be taken again
+    /// even if it then looks the same.
+    pub(super) fn unsettled(self) -> Self {
+        Self { settled: false, ..self }
+    }
+
+    /// Whether its bytes are those of its version for certain.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// A compressed form of `origin` that lies beside it.
@@ -233,7 +259,12 @@ impl File {
 
     /// Bytes that come from no file, with a tag of their content.
     pub(super) fn page(description: Description, content_hash: u64, made: Made) -> Self {
-        Self::of_made(description, format!("\"{content_hash:x}\""), None, made)
+        Self::of_made(description, page_etag(content_hash), None, made)
+    }
+
+    /// Whether these are its bytes, which come from no file.
+    pub(super) fn is_page(&self, content_hash: u64) -> bool {
+        self.modified.is_none() && self.etag == page_etag(content_hash)
     }
 
     fn of_made(
@@ -242,9 +273,10 @@ impl File {
         modified: Option<Modified>,
         made: Made,
     ) -> Self {
-        let Made { content, bytes } = made;
+        let Made { content, bytes, room } = made;
         Self {
             memory_bytes: bytes,
+            _room: Some(room),
             ..Self::ready(description, etag, modified, bytes as u64, content)
         }
     }
@@ -281,9 +313,11 @@ impl File {
             identity: None,
             origin: None,
             memory_bytes: 0,
+            _room: None,
             sidecars: Cell::new(None),
             incompressible: Cell::new(false),
             sent_hot: Cell::new(None),
+            settled: true,
         };
         file.whole = file.head(200, &file.description.media_type.value);
         // 304 repeats what a cache must update, and nothing of the body (RFC 9110 section 15.4.5).
@@ -437,10 +471,16 @@ impl File {
     }
 }
 
+fn page_etag(content_hash: u64) -> String {
+    format!("\"{content_hash:x}\"")
+}
+
 /// Bytes that the server has made, where they are now.
 pub(super) struct Made {
     pub content: Content,
     pub bytes: usize,
+    /// Of so many bytes.
+    pub room: Room,
 }
 
 impl Modified {

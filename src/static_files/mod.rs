@@ -59,6 +59,7 @@ pub use reply::Reply;
 pub use reply::answer;
 pub use resolve::Slash;
 
+use crate::limits::FILE_SETTLE_TIME;
 use crate::limits::FORM_STEPS_MAX;
 use crate::limits::OPEN_TRIES_MAX;
 use crate::request::Request;
@@ -189,18 +190,18 @@ pub async fn look(lane: &Looking<'_>, files: &Files, look: Look) -> io::Result<R
 /// What is on disk at a path.
 async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<Entry>> {
     let place = Place { files: files.number, variant: Variant::Plain, path };
+    let known = match lane.cache.borrow().look_up(place, files.generation()) {
+        Known::Fresh(entry) => return Ok(entry),
+        Known::Stale(entry) => Some(entry),
+        Known::Unknown => None,
+    };
+    let mut has_waited = false;
     for _ in 0..OPEN_TRIES_MAX {
-        let generation = files.generation();
-        let known = match lane.cache.borrow().look_up(place, generation) {
-            Known::Fresh(entry) => return Ok(entry),
-            Known::Stale(entry) => Some(entry),
-            Known::Unknown => None,
-        };
+        let (root, generation) = (files.root(), files.generation());
         if let Some(known) = &known {
             // Others use the stale entry while this look lasts, instead of looking as well.
             known.renew(generation);
         }
-        let root = files.root();
         let kind = match give_back(lane, files.ground(lane.io, &root).resolve(path).await)? {
             None => continue,
             Some(Found::Missing) => Kind::Missing,
@@ -208,14 +209,21 @@ async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<
             Some(Found::Folder(_)) => Kind::Folder,
             Some(Found::File(OpenFile { fd, stat, source })) => {
                 let identity = Identity::of(&stat);
-                if let Some(known) = known.filter(|known| known.is_version(&source, identity)) {
+                if let Some(known) = known.as_ref().filter(|it| it.is_version(&source, identity)) {
                     known.renew(generation);
-                    return Ok(known);
+                    return Ok(Rc::clone(known));
+                }
+                let is_settling = identity.is_settling();
+                if is_settling && !has_waited {
+                    has_waited = true;
+                    drop(fd);
+                    tokio::time::sleep(FILE_SETTLE_TIME).await;
+                    continue;
                 }
                 match make::load(lane.io, fd, identity).await? {
                     Outcome::Done(content) => {
-                        let description = describe(files, source);
-                        Kind::File(Box::new(File::plain(description, identity, content)))
+                        let file = File::plain(describe(files, source), identity, content);
+                        Kind::File(Box::new(if is_settling { file.unsettled() } else { file }))
                     }
                     Outcome::Changed => continue,
                 }
@@ -303,6 +311,9 @@ async fn find_sidecars(
             continue;
         };
         let identity = Identity::of(&open.stat);
+        if identity.is_settling() {
+            continue; // it may just be being written
+        }
         // gzip and brotli give their files the time of the original, some without its nanoseconds.
         if identity.modified_unix_seconds() < origin.modified_unix_seconds() {
             continue;
@@ -369,11 +380,11 @@ async fn listing(
     let place = Place { files: files.number, variant: form, path };
     for _ in 0..OPEN_TRIES_MAX {
         let generation = files.generation();
-        match lane.cache.borrow().look_up(place, generation) {
+        let known = match lane.cache.borrow().look_up(place, generation) {
             Known::Fresh(entry) => return Ok(entry),
-            Known::Stale(entry) => entry.renew(generation),
-            Known::Unknown => {}
-        }
+            Known::Stale(entry) => Some(entry),
+            Known::Unknown => None,
+        };
         let _making = match FileCache::begin(lane.cache, place) {
             Ok(making) => making,
             Err(done) => {
@@ -381,17 +392,28 @@ async fn listing(
                 continue;
             }
         };
+        if let Some(known) = &known {
+            known.renew(generation); // for others, while this look lasts
+        }
         let root = files.root();
         let found = give_back(lane, files.ground(lane.io, &root).resolve(path).await)?;
         let entry = match found {
             None => continue,
             Some(Found::Folder(folder)) => {
-                make::listed(lane.reading, files, &folder, path, form).await?
+                let made = make::listed(lane, files, &folder, place, known.as_deref()).await?;
+                match (made, known) {
+                    (None, Some(known)) => {
+                        known.renew(generation);
+                        return Ok(known);
+                    }
+                    (None, None) => continue,
+                    (Some(page), _) => Kind::File(Box::new(page)),
+                }
             }
             // It has got an index, or is gone, since the look before.
-            Some(_) => Entry::new(Kind::Missing, generation),
+            Some(_) => Kind::Missing,
         };
-        let entry = Rc::new(entry);
+        let entry = Rc::new(Entry::new(entry, generation));
         lane.cache.borrow_mut().put(place, Rc::clone(&entry));
         return Ok(entry);
     }

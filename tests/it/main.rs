@@ -24,6 +24,7 @@ mod requests;
 mod shutdown;
 mod slow_disk;
 mod slow_readers;
+mod trees;
 mod unix_sockets;
 mod wire;
 mod wsgi;
