@@ -299,8 +299,7 @@ async fn find_sidecars(
             continue;
         };
         let identity = Identity::of(&open.stat);
-        // gzip and brotli give their files the time of the original, some without its nanoseconds.
-        if identity.modified_unix_seconds() < origin.modified_unix_seconds() {
+        if identity.is_older_than(&origin) {
             continue;
         }
         let place = Place { files: files.number, variant: Variant::Sidecar(coding), path };

@@ -13,7 +13,9 @@
 
 mod support;
 
+mod codings;
 mod command_line;
+mod conditions;
 mod connections;
 mod files;
 mod frameworks;
