@@ -261,6 +261,9 @@ impl<'connection> Desk<'connection> {
                 }
                 match judgement.verdict {
                     Verdict::Deny { status } => self.own_answer(request, Head::new(status)),
+                    // Nobody was asked for a password, so nothing but this may answer. The fields
+                    // of the other path are not told, and a browser takes it for a refusal.
+                    Verdict::Preflight => self.own_answer(request, Head::new(204)),
                     _ => self.route(request, site, &path, Some(&path), learned),
                 }
             }
