@@ -374,6 +374,13 @@ impl File {
         self.memory_bytes
     }
 
+    /// The path of the file itself beneath the root, without a slash before it; empty for what is
+    /// no file. Its index, its page without extension and its compressed forms have the same.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        &self.description.source
+    }
+
     pub(super) const fn description(&self) -> &Description {
         &self.description
     }

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod addresses;
 mod codings;
 mod command_line;
 mod conditions;
@@ -21,6 +22,8 @@ mod files;
 mod frameworks;
 mod lanes;
 mod leaving;
+mod links_and_names;
+mod listings;
 mod passwords;
 mod proxies;
 mod ranges;

@@ -81,6 +81,8 @@ fn only_the_right_name_and_password_are_let_in() {
             format!("Authorization: {token}\r\n"),
             format!("Proxy-Authorization: Basic {token}\r\n"),
             format!("Authorization: Basic {token}, Basic {token}\r\n"),
+            // Who comes behind us might take the other one.
+            format!("Authorization: Basic {token}\r\nAuthorization: Basic x\r\n"),
             format!("Cookie: Authorization=Basic {token}\r\n"),
         ] {
             assert_refused(&client.request("GET", "/admin/x", &fields, b""), &fields);
@@ -252,6 +254,54 @@ fn a_rewrite_opens_no_door() {
         let response = client.request("OPTIONS", path, preflight, b"");
         assert_eq!(response.header("x-app"), None, "{path}: the application was called");
         assert!([204, 401].contains(&response.status), "{path}: {response:?}");
+    }
+}
+
+#[test]
+fn no_other_address_of_a_file_opens_a_door() {
+    let folder = folder();
+    for (name, text) in [
+        ("secret.html", "secret page"),
+        ("secret.html.gz", "secret form"),
+        ("app.html", "secret app"),
+        ("docs/index.html", "secret docs"),
+        ("kept/index.html", "secret kept"),
+    ] {
+        folder.write(&format!("public/{name}"), text.as_bytes());
+    }
+    let slow = bcrypt::hash("sesame", 10).unwrap();
+    let rules = "[[site.rule]]\npath = [\"/secret.html\", \"/app.html\", \"/**/index.html\"]\n\
+                 auth = \"staff\"\n[[site.rule]]\npath = \"/kept/index.html\"\ndeny = true\n";
+    let keys = "clean_urls = true\ntrailing_slash = \"keep\"\n";
+    let config = config(&format!("{keys}{rules}")).replace(&*HASH, &slow);
+    for (fallback, deep) in
+        [("fallback = \"app:echo\"", None), ("fallback = \"/app.html\"", Some("/x"))]
+    {
+        let server = folder.serve(&config.replace("fallback = \"app:echo\"", fallback));
+        let mut client = server.connect();
+        let paths =
+            ["/secret", "/secret/", "/docs/", "/docs", "/docs/index", "/admin/", "//secret"];
+        for path in paths.into_iter().chain(deep) {
+            for fields in ["", "Accept-Encoding: gzip\r\n", "If-None-Match: *\r\n"] {
+                for method in ["GET", "HEAD", "POST"] {
+                    let response = client.request(method, path, fields, b"");
+                    assert_refused(&response, &format!("{method} {path} {fields}"));
+                }
+            }
+            assert_refused(&client.request("GET", path, &basic("ada:wrong"), b""), path);
+            let response = client.request("GET", path, &basic("ada:sesame"), b"");
+            assert_eq!(response.status, 200, "{path}: {response:?}");
+            assert!(response.text().starts_with("secret"), "{path}");
+        }
+        for path in ["/kept/", "/kept", "/kept/index"] {
+            assert_refused(&client.get(path), path);
+            assert_eq!(
+                client.request("GET", path, &basic("ada:sesame"), b"").status,
+                404,
+                "{path}"
+            );
+        }
+        assert_eq!(client.get("/open.txt").text(), "open");
     }
 }
 
