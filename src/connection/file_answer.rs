@@ -7,7 +7,6 @@ use std::rc::Rc;
 use crate::connection::Connection;
 use crate::connection::Ended;
 use crate::connection::decide::Desk;
-use crate::connection::decide::Look;
 use crate::connection::decide::SendFile;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
@@ -76,8 +75,11 @@ pub(super) fn answer(desk: &mut Desk<'_>, request: &Request<'_>, entry: Rc<Entry
 }
 
 /// Asks the disk. What fails is told in the log.
-pub(super) async fn look(service: &Service, look: Look) -> Result<Rc<Entry>, Trouble> {
-    let Look { files: number, question } = look;
+pub(super) async fn look(
+    service: &Service,
+    number: usize,
+    question: static_files::Look,
+) -> Result<Rc<Entry>, Trouble> {
     let Some(files) = service.files.get(number) else { return Err(Trouble::Disk) };
     let looking = static_files::Looking {
         io: service.io,
@@ -106,7 +108,7 @@ pub(super) async fn whole(service: &Service, number: usize, path: &str) -> Optio
     let ready = static_files::ready_plain(&service.cache.borrow(), files, path.as_bytes());
     let entry = match ready {
         Ready::Entry(entry) => entry,
-        Ready::Look(question) => look(service, Look { files: number, question }).await.ok()?,
+        Ready::Look(question) => look(service, number, question).await.ok()?,
     };
     entry.file().is_some().then_some(entry)
 }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::Stat;
@@ -88,6 +89,14 @@ pub(super) struct Description {
     pub sniffing: Sniffing,
     /// The path of the file itself beneath the root, without a slash before it.
     pub source: Vec<u8>,
+}
+
+impl Description {
+    /// That of a compressed form. Where only those get one who refuse the file as it is, a cache
+    /// must know of it just here.
+    fn coded(self, coding: Coding) -> Self {
+        Self { coding: Some(coding), vary: Some("Accept-Encoding"), ..self }
+    }
 }
 
 /// Where the bytes of a file are.
@@ -200,6 +209,16 @@ impl Identity {
         u64::try_from(seconds).unwrap_or(HTTP_DATE_SECONDS_MAX)
     }
 
+    /// Whether a file with this time was modified before the one with the other, as far as its time
+    /// tells: some programs give what they make of a file its time, without the nanoseconds or a
+    /// part of them.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        let steps_ns = [1_000_000_000, 1_000_000, 1_000];
+        let is_whole = |step_ns: &i128| self.modified_ns.rem_euclid(*step_ns) == 0;
+        let step_ns = steps_ns.into_iter().find(is_whole).unwrap_or(1);
+        self.modified_ns < other.modified_ns - other.modified_ns.rem_euclid(step_ns)
+    }
+
     /// The modification time in nanoseconds and the size, in hexadecimal: the stem of a strong
     /// entity tag. The same on every lane and after a restart; the same on another machine that
     /// keeps the times. Neither inode nor device, which differ between machines, nor the content,
@@ -240,7 +259,7 @@ impl File {
         content: Content,
     ) -> Self {
         let etag = format!("\"{}-{}\"", identity.tag(), coding.token());
-        let description = Description { coding: Some(coding), ..description };
+        let description = description.coded(coding);
         Self { origin: Some(origin), ..Self::new(description, etag, identity, content) }
     }
 
@@ -252,9 +271,9 @@ impl File {
         made: Made,
     ) -> Self {
         let etag = format!("\"{}-{}{COMPRESSION_REVISION}\"", origin.tag(), coding.token());
-        let description = Description { coding: Some(coding), ..description };
+        let description = description.coded(coding);
         let modified = Modified::of(&origin);
-        Self { origin: Some(origin), ..Self::of_made(description, etag, Some(modified), made) }
+        Self { origin: Some(origin), ..Self::of_made(description, etag, modified, made) }
     }
 
     /// Bytes that come from no file, with a tag of their content.
@@ -291,7 +310,7 @@ impl File {
         Self {
             identity: Some(identity),
             memory_bytes,
-            ..Self::ready(description, etag, Some(modified), size_bytes, content)
+            ..Self::ready(description, etag, modified, size_bytes, content)
         }
     }
 
@@ -422,6 +441,13 @@ impl File {
         self.memory_bytes
     }
 
+    /// The path of the file itself beneath the root, without a slash before it; empty for what is
+    /// no file. Its index, its page without extension and its compressed forms have the same.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        &self.description.source
+    }
+
     pub(super) const fn description(&self) -> &Description {
         &self.description
     }
@@ -484,10 +510,14 @@ pub(super) struct Made {
 }
 
 impl Modified {
-    fn of(identity: &Identity) -> Self {
+    /// None where the file is from the future: nothing later than Date may be said (RFC 9110
+    /// section 8.8.2.1), and the present instead would be another time on each lane.
+    fn of(identity: &Identity) -> Option<Self> {
         let unix_seconds = identity.modified_unix_seconds();
         let time = UNIX_EPOCH + Duration::from_secs(unix_seconds);
-        Self { unix_seconds, text: httpdate::fmt_http_date(time) }
+        // The fine clock: times of files may be ahead of the coarse one (Linux 6.13).
+        (time <= SystemTime::now())
+            .then(|| Self { unix_seconds, text: httpdate::fmt_http_date(time) })
     }
 }
 
@@ -520,20 +550,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_from_any_year_has_a_date() {
+    fn a_file_from_any_past_year_has_a_date() {
         let cases = [
-            (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (-1, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            (253_402_300_800, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (i64::MIN, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (-1, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (784_111_777, Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+            (253_402_300_799, None),
+            (253_402_300_800, None),
+            (i64::MAX, None),
         ];
         for (seconds, date) in cases {
-            let modified_ns = i128::from(seconds) * 1_000_000_000;
-            let identity =
-                Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 };
-            assert_eq!(Modified::of(&identity).text, date);
+            let modified = Modified::of(&modified_at(i128::from(seconds) * 1_000_000_000));
+            assert_eq!(modified.map(|modified| modified.text).as_deref(), date);
         }
+    }
+
+    #[test]
+    fn times_are_compared_as_exactly_as_both_are_told() {
+        const FILE: i128 = 1_700_000_000_987_654_321;
+        for (sidecar, is_older) in [
+            (FILE + 1, false),
+            (FILE, false),
+            (FILE - 1, true),
+            (FILE - 321, false),
+            (FILE - 654_321, false),
+            (FILE - 987_654_321, false),
+            (FILE - 1_321, true),
+            (FILE - 1_654_321, true),
+            (FILE - 1_987_654_321, true),
+        ] {
+            let older = modified_at(sidecar).is_older_than(&modified_at(FILE));
+            assert_eq!(older, is_older, "{sidecar}");
+        }
+    }
+
+    fn modified_at(modified_ns: i128) -> Identity {
+        Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 }
     }
 }

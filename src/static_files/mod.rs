@@ -311,11 +311,8 @@ async fn find_sidecars(
             continue;
         };
         let identity = Identity::of(&open.stat);
-        if identity.is_settling() {
-            continue; // it may just be being written
-        }
-        // gzip and brotli give their files the time of the original, some without its nanoseconds.
-        if identity.modified_unix_seconds() < origin.modified_unix_seconds() {
+        // It may just be being written.
+        if identity.is_settling() || identity.is_older_than(&origin) {
             continue;
         }
         let place = Place { files: files.number, variant: Variant::Sidecar(coding), path };
