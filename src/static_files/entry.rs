@@ -332,9 +332,13 @@ impl File {
     /// What conditional requests are compared with.
     #[must_use]
     pub(super) fn validators(&self) -> Validators<'_> {
+        let modified_unix_seconds = self.modified.as_ref().map(|modified| modified.unix_seconds);
         Validators {
             etag: &self.etag,
-            modified_unix_seconds: self.modified.as_ref().map(|modified| modified.unix_seconds),
+            modified_unix_seconds,
+            // Where there may be other forms, the answer says so.
+            modified_strong_unix_seconds: modified_unix_seconds
+                .filter(|_| self.description.vary.is_none()),
         }
     }
 

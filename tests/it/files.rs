@@ -123,6 +123,49 @@ fn one_byte_range_is_answered_with_206() {
 }
 
 #[test]
+fn any_range_of_an_empty_file_is_answered_with_it() {
+    let site = Site::new(&[("empty.txt", b"")]);
+    let server = serve(&site);
+    let mut client = server.connect();
+    for range in ["bytes=0-", "bytes=0-0", "bytes=5-", "bytes=-5", "bytes=-0", "bytes=0-0,9-"] {
+        let response = client.request("GET", "/empty.txt", &format!("Range: {range}\r\n"), b"");
+        assert_eq!((response.status, response.body.len()), (200, 0), "{range}");
+        assert_eq!(response.header("content-range"), None);
+    }
+}
+
+#[test]
+fn a_download_is_not_continued_with_bytes_in_another_coding() {
+    let text = b"the same line again\n".repeat(1000);
+    let site = Site::new(&[("a.txt", &text), ("film.mp4", &pattern(5000))]);
+    let server = serve(&site);
+    let mut client = server.connect();
+    // A form that is made of the file, and one that lies beside it with the same time.
+    for sidecar in [false, true] {
+        if sidecar {
+            site.write("a.txt.gz", b"short");
+            let copied = Command::new("touch")
+                .args(["-r", "a.txt", "a.txt.gz"])
+                .current_dir(site.path())
+                .status();
+            assert!(copied.unwrap().success());
+        }
+        let modified = client.get("/a.txt").header("last-modified").unwrap().to_owned();
+        for coding in ["gzip", "identity"] {
+            let fields = format!(
+                "Accept-Encoding: {coding}\r\nRange: bytes=2-3\r\nIf-Range: {modified}\r\n"
+            );
+            let response = client.request("GET", "/a.txt", &fields, b"");
+            assert_eq!(response.status, 200, "the time is that of both forms: {coding}");
+        }
+    }
+    // Of what has one form, the time is enough.
+    let modified = client.get("/film.mp4").header("last-modified").unwrap().to_owned();
+    let fields = format!("Accept-Encoding: gzip\r\nRange: bytes=2-3\r\nIf-Range: {modified}\r\n");
+    assert_eq!(client.request("GET", "/film.mp4", &fields, b"").status, 206);
+}
+
+#[test]
 fn a_folder_has_its_slash_and_its_index() {
     let site = Site::new(&[
         ("docs/index.html", b"docs"),
