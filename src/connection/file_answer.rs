@@ -183,7 +183,7 @@ pub(super) async fn send_slice(
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most
             // of it is still on its way, and a reset tells the peer that it is nothing.
-            if file.is_unchanged() { Ok(()) } else { Err(Ended::Reset) }
+            if file.is_unwritten() { Ok(()) } else { Err(Ended::Reset) }
         }
     }
 }

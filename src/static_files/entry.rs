@@ -171,6 +171,11 @@ impl Identity {
         }
     }
 
+    /// Whether the same open file had the same bytes at both moments.
+    fn has_the_bytes_of(self, earlier: Self) -> bool {
+        (self.size_bytes, self.modified_ns) == (earlier.size_bytes, earlier.modified_ns)
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub(super) const fn size_bytes(&self) -> u64 {
@@ -350,6 +355,18 @@ impl File {
             (Content::Descriptor(fd), Some(identity)) => {
                 rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == identity)
             }
+            (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
+        }
+    }
+
+    /// Whether nobody has written to the open file since this entry was made. Its status-change
+    /// time does not count: that moves as well when a file is replaced by another, removed, renamed
+    /// or given other rights, all of which leave its bytes.
+    #[must_use]
+    pub fn is_unwritten(&self) -> bool {
+        match (&self.content, self.identity) {
+            (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
+                .is_ok_and(|stat| Identity::of(&stat).has_the_bytes_of(identity)),
             (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }
     }

@@ -1,5 +1,7 @@
 //! Static files: heads, conditions, ranges, folders, freshness, and the way of the bytes.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
@@ -362,6 +364,39 @@ fn a_slow_reader_gets_all_of_a_large_file() {
     }
     assert!(slow.take(LARGE) == bytes);
     assert_eq!(slow.get("/a.txt").text(), "text");
+}
+
+#[test]
+fn a_download_goes_on_while_its_file_is_replaced_and_not_while_it_is_written_to() {
+    let (old, new) = (vec![b'o'; LARGE], vec![b'n'; LARGE]);
+    let site = Site::new(&[]);
+    let server = serve(&site);
+    let path = site.path().join("large.bin");
+    let replace = || {
+        site.write("large.tmp", &new);
+        std::fs::rename(site.path().join("large.tmp"), &path).unwrap();
+    };
+    let remove = || std::fs::remove_file(&path).unwrap();
+    let rename = || std::fs::rename(&path, site.path().join("elsewhere.bin")).unwrap();
+    let permit = || std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let write = || site.write("large.bin", &new);
+    let changes: [(&str, &dyn Fn(), bool); 5] = [
+        ("replaced", &replace, true),
+        ("removed", &remove, true),
+        ("renamed", &rename, true),
+        ("other rights", &permit, true),
+        ("written to", &write, false),
+    ];
+    for (label, change, is_whole) in changes {
+        site.write("large.tmp", &old);
+        std::fs::rename(site.path().join("large.tmp"), &path).unwrap();
+        let mut slow = server.connect();
+        slow.send("GET /large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(slow.head_response().status, 200, "{label}");
+        change();
+        let body = slow.rest();
+        assert_eq!(body == old, is_whole, "{label}: {} bytes", body.len());
+    }
 }
 
 #[test]
