@@ -190,6 +190,11 @@ impl Identity {
         }
     }
 
+    /// Whether the same open file had the same bytes at both moments.
+    fn has_the_bytes_of(self, earlier: Self) -> bool {
+        (self.size_bytes, self.modified_ns) == (earlier.size_bytes, earlier.modified_ns)
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub(super) const fn size_bytes(&self) -> u64 {
@@ -388,9 +393,13 @@ impl File {
     /// What conditional requests are compared with.
     #[must_use]
     pub(super) fn validators(&self) -> Validators<'_> {
+        let modified_unix_seconds = self.modified.as_ref().map(|modified| modified.unix_seconds);
         Validators {
             etag: &self.etag,
-            modified_unix_seconds: self.modified.as_ref().map(|modified| modified.unix_seconds),
+            modified_unix_seconds,
+            // Where there may be other forms, the answer says so.
+            modified_strong_unix_seconds: modified_unix_seconds
+                .filter(|_| self.description.vary.is_none()),
         }
     }
 
@@ -412,12 +421,8 @@ impl File {
     #[must_use]
     pub fn has_same_bytes(&self) -> bool {
         match (&self.content, self.identity) {
-            (Content::Descriptor(fd), Some(identity)) => {
-                rustix::fs::fstat(&**fd).is_ok_and(|stat| {
-                    let now = Identity::of(&stat);
-                    now.size_bytes == identity.size_bytes && now.modified_ns == identity.modified_ns
-                })
-            }
+            (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
+                .is_ok_and(|stat| Identity::of(&stat).has_the_bytes_of(identity)),
             (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }
     }
