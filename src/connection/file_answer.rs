@@ -178,13 +178,13 @@ pub(super) async fn send_slice(
         Content::Descriptor(fd) => {
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
-            let compared = (fd, || file.is_unchanged());
+            let compared = (fd, || file.keeps_its_bytes());
             let sent = outbox.send_file(service.io, socket, watch, compared, &mut slice).await;
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most
             // of it is still on its way, and a reset tells the peer that it is nothing.
-            if file.is_unchanged() { Ok(()) } else { Err(Ended::Reset) }
+            if file.keeps_its_bytes() { Ok(()) } else { Err(Ended::Reset) }
         }
     }
 }

@@ -107,31 +107,31 @@ impl Outbox {
 
     /// Sends this slice of a file, in pieces between which the other connections of the lane have
     /// their turn: from the page cache, or by reading what is not there. What is left of `slice`
-    /// was not sent. Before each piece `is_unchanged` is asked, so that a peer who is slow to read
+    /// was not sent. Before each piece `keeps_its_bytes` is asked, so that a peer who is slow to read
     /// has not got all of a mixture when its connection is reset.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file is not unchanged; [`Ended::CutShort`]
+    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file has been written to; [`Ended::CutShort`]
     /// when it has become shorter, or when the disk fails, which the log tells.
     pub(super) async fn send_file(
         &mut self,
         io: Io,
         socket: &Socket,
         watch: &Watch,
-        (file, is_unchanged): (&Rc<OwnedFd>, impl Fn() -> bool),
+        (file, keeps_its_bytes): (&Rc<OwnedFd>, impl Fn() -> bool),
         slice: &mut Range<u64>,
     ) -> Result<(), Ended> {
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
-            if !is_unchanged() {
+            if !keeps_its_bytes() {
                 return Err(Ended::Reset);
             }
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
             let piece = left.min(SENDFILE_SLICE_BYTES);
             // sendfile(2) would wait for the disk, and the whole lane with it.
             if residence(file, &(slice.start..slice.start + piece as u64)) != Residence::Resident {
-                self.send_cold(io, socket, watch, (file, &is_unchanged), slice).await?;
+                self.send_cold(io, socket, watch, (file, &keeps_its_bytes), slice).await?;
                 continue;
             }
             match socket.sendfile_now(file, &mut slice.start, piece) {
@@ -156,7 +156,7 @@ impl Outbox {
         io: Io,
         socket: &Socket,
         watch: &Watch,
-        (file, is_unchanged): (&Rc<OwnedFd>, impl Fn() -> bool),
+        (file, keeps_its_bytes): (&Rc<OwnedFd>, impl Fn() -> bool),
         slice: &mut Range<u64>,
     ) -> Result<(), Ended> {
         let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
@@ -170,7 +170,7 @@ impl Outbox {
                 return Err(Ended::CutShort);
             }
         }
-        if !is_unchanged() {
+        if !keeps_its_bytes() {
             return Err(Ended::Reset); // perhaps while it was read
         }
         // The allocator may have given more room than was asked for.

@@ -179,6 +179,11 @@ impl Identity {
         }
     }
 
+    /// Whether the same file has not been written to between the two.
+    pub(super) fn has_bytes_of(&self, other: &Self) -> bool {
+        (self.size_bytes, self.modified_ns) == (other.size_bytes, other.modified_ns)
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub(super) const fn size_bytes(&self) -> u64 {
@@ -380,6 +385,17 @@ impl File {
             (Content::Descriptor(fd), Some(identity)) => {
                 rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == identity)
             }
+            (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
+        }
+    }
+
+    /// Whether the open file still has the bytes that this entry was made of. Also where its name has
+    /// gone to another file, by rename(2) or unlink(2), which changes its status alone.
+    #[must_use]
+    pub fn keeps_its_bytes(&self) -> bool {
+        match (&self.content, self.identity) {
+            (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
+                .is_ok_and(|stat| Identity::of(&stat).has_bytes_of(&identity)),
             (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }
     }

@@ -62,7 +62,7 @@ pub(super) async fn load(io: Io, fd: OwnedFd, identity: Identity) -> io::Result<
         }
     }
     let stat = rustix::fs::fstat(&*fd)?;
-    if bytes.len() != size_bytes || Identity::of(&stat) != identity {
+    if bytes.len() != size_bytes || !Identity::of(&stat).has_bytes_of(&identity) {
         return Ok(Outcome::Changed);
     }
     Ok(Outcome::Done(Content::Inline(bytes.into_boxed_slice())))
@@ -95,7 +95,7 @@ pub(super) async fn compressed(
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Outcome::Changed),
         made => made?,
     };
-    if !file.is_unchanged() {
+    if !file.keeps_its_bytes() {
         return Ok(Outcome::Changed);
     }
     let Some(held) = made else {

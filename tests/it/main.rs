@@ -13,6 +13,7 @@
 
 mod support;
 
+mod changing;
 mod command_line;
 mod connections;
 mod files;
