@@ -131,7 +131,7 @@ fn a_version_is_not_taken_while_its_bytes_may_just_be_written() {
 /// What a client has got when the answer ends, of which it begins to read when `change` is done.
 fn slowly(server: &Server, change: impl FnOnce()) -> (usize, Vec<u8>) {
     let mut client = server.connect();
-    client.send("GET /large.txt HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET /large.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     let head = client.head_response();
     let length = head.header("content-length").unwrap().parse().unwrap();
     change();
