@@ -496,6 +496,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_what_was_written_just_now_may_still_be_being_written() {
+        let settle_ns = i128::try_from(FILE_SETTLE_TIME.as_nanos()).unwrap();
+        let at = |age_ns: i128| {
+            let modified_ns = clock::unix_nanoseconds() - age_ns;
+            Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 }
+        };
+        assert!(at(0).is_settling());
+        assert!(at(-settle_ns / 2).is_settling(), "its clock is ahead of ours");
+        assert!(!at(settle_ns).is_settling());
+        assert!(!at(i128::from(i64::MAX) / 2).is_settling());
+        assert!(!at(-3_600_000_000_000).is_settling(), "from the future");
+    }
+
+    #[test]
     fn a_file_from_any_year_has_a_date() {
         let cases = [
             (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
