@@ -191,7 +191,7 @@ impl Identity {
     }
 
     /// Whether the same open file had the same bytes at both moments.
-    fn has_the_bytes_of(self, earlier: Self) -> bool {
+    pub(super) fn has_the_bytes_of(self, earlier: Self) -> bool {
         (self.size_bytes, self.modified_ns) == (earlier.size_bytes, earlier.modified_ns)
     }
 
@@ -553,6 +553,20 @@ impl File {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_was_written_just_now_may_still_be_being_written() {
+        let settle_ns = i128::try_from(FILE_SETTLE_TIME.as_nanos()).unwrap();
+        let at = |age_ns: i128| {
+            let modified_ns = clock::unix_nanoseconds() - age_ns;
+            Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 }
+        };
+        assert!(at(0).is_settling());
+        assert!(at(-settle_ns / 2).is_settling(), "its clock is ahead of ours");
+        assert!(!at(settle_ns).is_settling());
+        assert!(!at(i128::from(i64::MAX) / 2).is_settling());
+        assert!(!at(-3_600_000_000_000).is_settling(), "from the future");
+    }
 
     #[test]
     fn a_file_from_any_past_year_has_a_date() {

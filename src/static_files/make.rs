@@ -52,7 +52,7 @@ pub(super) async fn load(io: Io, fd: OwnedFd, identity: Identity) -> io::Result<
     }
     let bytes = read(io, &fd, size_bytes).await?;
     let stat = rustix::fs::fstat(&*fd)?;
-    if bytes.len() as u64 != size_bytes || Identity::of(&stat) != identity {
+    if bytes.len() as u64 != size_bytes || !Identity::of(&stat).has_the_bytes_of(identity) {
         return Ok(Outcome::Changed);
     }
     Ok(Outcome::Done(Content::Inline(bytes.into_boxed_slice())))
@@ -102,7 +102,7 @@ pub(super) async fn compressed(
         Ok(made) => made?,
         Err(Busy) => return Ok(Outcome::Done(None)),
     };
-    if !file.is_unchanged() {
+    if !file.has_same_bytes() {
         return Ok(Outcome::Changed);
     }
     let Some(held) = made else {

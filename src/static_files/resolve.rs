@@ -276,6 +276,20 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_fails_does_not_look_as_if_nothing_were_there() {
+        let runtime = Runtime::epoll().unwrap();
+        let opened = |errno| runtime.block_on(try_to_open(|| ready(Err(io::Error::from(errno)))));
+        for errno in [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::UCLEAN, Errno::MFILE] {
+            let error = opened(errno).err().unwrap();
+            assert_eq!(Errno::from_io_error(&error), Some(errno));
+        }
+        for errno in [Errno::NOENT, Errno::NOTDIR, Errno::XDEV, Errno::NAMETOOLONG, Errno::NXIO] {
+            assert!(matches!(opened(errno), Ok(Opened::Nothing)), "{errno:?}");
+        }
+        assert!(matches!(opened(Errno::ACCESS), Ok(Opened::Closed)));
+    }
+
+    #[test]
     fn hidden_names_and_empty_segments_are_not_servable() {
         let good: &[(&[u8], &[u8])] = &[
             (b"/", b""),

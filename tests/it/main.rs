@@ -14,6 +14,7 @@
 mod support;
 
 mod addresses;
+mod changing;
 mod codings;
 mod command_line;
 mod conditions;
