@@ -184,8 +184,9 @@ pub(super) async fn send_slice(
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most
-            // of it is still on its way, and a reset tells the peer that it is nothing.
-            if file.is_unchanged() { Ok(()) } else { Err(Ended::Reset) }
+            // of it is still on its way, and a reset tells the peer that it is nothing. A download
+            // of a file that was replaced or removed goes on to its end.
+            if file.has_its_bytes() { Ok(()) } else { Err(Ended::Reset) }
         }
     }
 }

@@ -361,9 +361,23 @@ impl File {
     /// bytes cannot change under us.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
+        self.is_still(|now, then| now == then)
+    }
+
+    /// Whether the bytes of the open file are still those of when this entry was made. Another file
+    /// in its place, another name or mode changes the file, and nothing in its bytes. A program that
+    /// writes to a file and then sets its time back is not found out by this.
+    #[must_use]
+    pub fn has_its_bytes(&self) -> bool {
+        self.is_still(|now, then| {
+            now.size_bytes == then.size_bytes && now.modified_ns == then.modified_ns
+        })
+    }
+
+    fn is_still(&self, same: impl Fn(Identity, Identity) -> bool) -> bool {
         match (&self.content, self.identity) {
             (Content::Descriptor(fd), Some(identity)) => {
-                rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == identity)
+                rustix::fs::fstat(&**fd).is_ok_and(|stat| same(Identity::of(&stat), identity))
             }
             (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }

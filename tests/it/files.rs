@@ -363,3 +363,61 @@ fn files_that_are_kept_open_leave_descriptors_for_connections() {
         }
     }
 }
+
+/// Far more than sockets hold, so that most of it is still on disk when a client has begun to read.
+fn huge() -> Vec<u8> {
+    pattern(1 << 20).repeat(32)
+}
+
+#[test]
+fn a_download_is_whole_when_its_file_is_replaced_or_removed_meanwhile() {
+    let bytes = huge();
+    let site = Site::new(&[("a.txt", b"text")]);
+    let path = site.path().join("huge.bin");
+    type Act<'a> = (&'a str, &'a dyn Fn());
+    let acts: [Act<'_>; 4] = [
+        ("replaced", &|| {
+            site.write("tmp", b"new");
+            std::fs::rename(site.path().join("tmp"), &path).unwrap();
+        }),
+        ("removed", &|| std::fs::remove_file(&path).unwrap()),
+        ("renamed", &|| std::fs::rename(&path, site.path().join("other.bin")).unwrap()),
+        ("linked", &|| std::fs::hard_link(&path, site.path().join("linked.bin")).unwrap()),
+    ];
+    for (what, act) in acts {
+        site.write("huge.bin", &bytes);
+        let server = serve(&site);
+        let mut client = server.connect();
+        client.send("GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(
+            client.head_response().header("content-length"),
+            Some(&*bytes.len().to_string())
+        );
+        let begin = client.take(1000);
+        act();
+        let rest = client.take(bytes.len() - 1000);
+        assert!(begin == bytes[..1000] && rest == bytes[1000..], "{what}: the bytes differ");
+        assert_eq!(client.get("/a.txt").text(), "text", "{what}");
+    }
+}
+
+#[test]
+fn a_download_is_cut_off_when_its_file_is_written_to_meanwhile() {
+    let bytes = huge();
+    let site = Site::new(&[("a.txt", b"text")]);
+    let path = site.path().join("huge.bin");
+    for size in [10_000, bytes.len(), bytes.len() * 2] {
+        site.write("huge.bin", &bytes);
+        let server = serve(&site);
+        let mut client = server.connect();
+        let request = |name: &str| format!("GET /{name} HTTP/1.1\r\nHost: x\r\n\r\n");
+        client.send(request("huge.bin") + &request("a.txt"));
+        assert_eq!(client.head_response().status, 200);
+        client.take(1000);
+        // In place: shorter, of the same length, longer.
+        std::fs::write(&path, vec![b'n'; size]).unwrap();
+        let rest = client.rest();
+        assert!(rest.len() <= bytes.len() - 1000, "an answer behind a broken one, or padding");
+        assert!(!rest.ends_with(b"text"));
+    }
+}
