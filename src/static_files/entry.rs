@@ -364,9 +364,9 @@ impl File {
         self.is_still(|now, then| now == then)
     }
 
-    /// Whether the bytes of the open file are still those of when this entry was made. Another file
-    /// in its place, another name or mode changes the file, and nothing in its bytes. A program that
-    /// writes to a file and then sets its time back is not found out by this.
+    /// Whether the bytes of the open file are still those of when this entry was made. Another
+    /// file in its place, another name or mode changes the file, and nothing in its bytes. A
+    /// program that writes to a file and then sets its time back is not found out by this.
     #[must_use]
     pub fn has_its_bytes(&self) -> bool {
         self.is_still(|now, then| {
