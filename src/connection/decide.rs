@@ -153,6 +153,8 @@ pub(super) struct Call {
     pub head: Vec<u8>,
     /// The path in the place of the head's, where a rule has rewritten it.
     pub path: Option<Vec<u8>>,
+    /// Who has proved who they are, where a rule wants that.
+    pub user: Option<String>,
     /// The site's fields for the answer.
     pub overlay: Overlay,
     /// Whose error pages count.
@@ -198,6 +200,8 @@ pub(super) struct Desk<'connection> {
     pub number: u64,
     /// The site that the request is for, when that is known.
     pub site: Option<usize>,
+    /// Who has proved who they are, where a rule wants that.
+    user: Option<String>,
     /// The site's fields for the answer.
     pub overlay: Overlay,
 }
@@ -209,7 +213,7 @@ impl<'connection> Desk<'connection> {
         peer: Address,
         number: u64,
     ) -> Self {
-        Self { service, out, peer, number, site: None, overlay: Overlay::default() }
+        Self { service, out, peer, number, site: None, user: None, overlay: Overlay::default() }
     }
 
     /// Decides on one request, by what was learned about it so far.
@@ -331,7 +335,10 @@ impl<'connection> Desk<'connection> {
             },
         };
         match verdict {
-            Ok(auth::Verdict::Granted(_)) => None,
+            Ok(auth::Verdict::Granted(user)) => {
+                self.user = Some(user.to_string());
+                None
+            }
             Ok(auth::Verdict::Refused) => {
                 let mut head = Head::new(401);
                 head.field("WWW-Authenticate", realm.challenge());
@@ -426,6 +433,7 @@ impl<'connection> Desk<'connection> {
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
             path: rewritten.map(<[u8]>::to_vec),
+            user: self.user.take(),
             overlay: std::mem::take(&mut self.overlay),
             site: self.site.unwrap_or(usize::MAX),
             facts: self.facts(request),

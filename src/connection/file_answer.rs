@@ -11,6 +11,7 @@ use crate::connection::decide::SendFile;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
 use crate::connection::decide::Trouble;
+use crate::connection::outbox::Care;
 use crate::connection::record;
 use crate::connection::service::Service;
 use crate::limits::COPY_BODY_BYTES_MAX;
@@ -84,6 +85,7 @@ pub(super) async fn look(
         io: service.io,
         cache: &service.cache,
         workshop: &service.workshop,
+        reading: &service.reading,
     };
     let path = question.path().escape_ascii().to_string();
     static_files::look(&looking, files, question).await.map_err(|error| {
@@ -169,7 +171,7 @@ pub(super) async fn send_slice(
     mut slice: Range<u64>,
     sent_bytes: &mut u64,
 ) -> Result<(), Ended> {
-    let Connection { outbox, socket, watch, .. } = connection;
+    let Connection { outbox, socket, watch, service, .. } = connection;
     match &file.content {
         Content::Inline(memory) => {
             let body = in_memory(memory, &slice).unwrap_or_default();
@@ -180,13 +182,21 @@ pub(super) async fn send_slice(
         Content::Descriptor(fd) => {
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
-            let sent = outbox.send_file(socket, watch, fd, &mut slice).await;
+            let is_same = || file.has_same_bytes();
+            let care =
+                Care { is_hot: file.is_hot(), is_same: &is_same, transfers: service.transfers() };
+            let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice, care).await;
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most
-            // of it is still on its way, and a reset tells the peer that it is nothing. A download
-            // of a file that was replaced or removed goes on to its end.
-            if file.has_its_bytes() { Ok(()) } else { Err(Ended::Reset) }
+            // of it is still on its way, and a reset tells the peer that it is nothing.
+            if !file.has_same_bytes() {
+                return Err(Ended::Reset);
+            }
+            if slice.start - start == file.size_bytes {
+                file.note_hot();
+            }
+            Ok(())
         }
     }
 }

@@ -12,11 +12,14 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::Stat;
 
+use crate::clock;
 use crate::clock::Moment;
 use crate::limits::FILE_FRESH_TIME;
+use crate::limits::FILE_SETTLE_TIME;
 use crate::request::accept_encoding::Coding;
 use crate::response::Head;
 use crate::static_files::Sniffing;
+use crate::static_files::cache::Room;
 use crate::static_files::media_type::MediaType;
 use crate::static_files::media_type::Weight;
 use crate::static_files::precondition::Validators;
@@ -63,9 +66,15 @@ pub struct File {
     /// The version of the file itself that a compressed form belongs to.
     origin: Option<Identity>,
     memory_bytes: usize,
+    /// Held, not asked: where the bytes were made.
+    _room: Option<Room>,
     sidecars: Cell<Option<Presence>>,
     /// Whether it was found to be as small as it can be.
     incompressible: Cell<bool>,
+    /// When all of it was sent last, and was in the page cache then.
+    sent_hot: Cell<Option<Moment>>,
+    /// Whether nobody may have been writing it when it was taken.
+    settled: bool,
 }
 
 /// What is the same for all versions of what is at a path.
@@ -144,10 +153,11 @@ impl Entry {
         self.generation.set(generation);
     }
 
-    /// Whether it is this version of this file.
+    /// Whether it is this version of this file, for certain.
     pub(super) fn is_version(&self, source: &[u8], identity: Identity) -> bool {
-        let same =
-            |file: &File| file.identity == Some(identity) && file.description.source == source;
+        let same = |file: &File| {
+            file.settled && file.identity == Some(identity) && file.description.source == source
+        };
         self.file().is_some_and(same)
     }
 
@@ -180,10 +190,22 @@ impl Identity {
         }
     }
 
+    /// Whether the same open file had the same bytes at both moments.
+    fn has_the_bytes_of(self, earlier: Self) -> bool {
+        (self.size_bytes, self.modified_ns) == (earlier.size_bytes, earlier.modified_ns)
+    }
+
     /// Bytes of the file.
     #[must_use]
     pub(super) const fn size_bytes(&self) -> u64 {
         self.size_bytes
+    }
+
+    /// Whether somebody may be writing this version just now, as far as times tell. The clock of a
+    /// file may be a tick ahead of ours; one that claims to be from the future is believed nothing.
+    pub(super) fn is_settling(&self) -> bool {
+        let age_ns = clock::unix_nanoseconds() - self.modified_ns;
+        age_ns.unsigned_abs() < FILE_SETTLE_TIME.as_nanos()
     }
 
     /// Within what a date of HTTP can say: a file may claim to be from any year.
@@ -222,6 +244,17 @@ impl File {
         Self::new(description, etag, identity, content)
     }
 
+    /// The same, but taken while somebody may have been writing it: its bytes are to be taken again
+    /// even if it then looks the same.
+    pub(super) fn unsettled(self) -> Self {
+        Self { settled: false, ..self }
+    }
+
+    /// Whether its bytes are those of its version for certain.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     /// A compressed form of `origin` that lies beside it.
     pub(super) fn sidecar(
         description: Description,
@@ -250,7 +283,12 @@ impl File {
 
     /// Bytes that come from no file, with a tag of their content.
     pub(super) fn page(description: Description, content_hash: u64, made: Made) -> Self {
-        Self::of_made(description, format!("\"{content_hash:x}\""), None, made)
+        Self::of_made(description, page_etag(content_hash), None, made)
+    }
+
+    /// Whether these are its bytes, which come from no file.
+    pub(super) fn is_page(&self, content_hash: u64) -> bool {
+        self.modified.is_none() && self.etag == page_etag(content_hash)
     }
 
     fn of_made(
@@ -259,9 +297,10 @@ impl File {
         modified: Option<Modified>,
         made: Made,
     ) -> Self {
-        let Made { content, bytes } = made;
+        let Made { content, bytes, room } = made;
         Self {
             memory_bytes: bytes,
+            _room: Some(room),
             ..Self::ready(description, etag, modified, bytes as u64, content)
         }
     }
@@ -298,8 +337,11 @@ impl File {
             identity: None,
             origin: None,
             memory_bytes: 0,
+            _room: None,
             sidecars: Cell::new(None),
             incompressible: Cell::new(false),
+            sent_hot: Cell::new(None),
+            settled: true,
         };
         file.whole = file.head(200, &file.description.media_type.value);
         // 304 repeats what a cache must update, and nothing of the body (RFC 9110 section 15.4.5).
@@ -351,9 +393,13 @@ impl File {
     /// What conditional requests are compared with.
     #[must_use]
     pub(super) fn validators(&self) -> Validators<'_> {
+        let modified_unix_seconds = self.modified.as_ref().map(|modified| modified.unix_seconds);
         Validators {
             etag: &self.etag,
-            modified_unix_seconds: self.modified.as_ref().map(|modified| modified.unix_seconds),
+            modified_unix_seconds,
+            // Where there may be other forms, the answer says so.
+            modified_strong_unix_seconds: modified_unix_seconds
+                .filter(|_| self.description.vary.is_none()),
         }
     }
 
@@ -361,26 +407,38 @@ impl File {
     /// bytes cannot change under us.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        self.is_still(|now, then| now == then)
-    }
-
-    /// Whether the bytes of the open file are still those of when this entry was made. Another
-    /// file in its place, another name or mode changes the file, and nothing in its bytes. A
-    /// program that writes to a file and then sets its time back is not found out by this.
-    #[must_use]
-    pub fn has_its_bytes(&self) -> bool {
-        self.is_still(|now, then| {
-            now.size_bytes == then.size_bytes && now.modified_ns == then.modified_ns
-        })
-    }
-
-    fn is_still(&self, same: impl Fn(Identity, Identity) -> bool) -> bool {
         match (&self.content, self.identity) {
             (Content::Descriptor(fd), Some(identity)) => {
-                rustix::fs::fstat(&**fd).is_ok_and(|stat| same(Identity::of(&stat), identity))
+                rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == identity)
             }
             (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }
+    }
+
+    /// Whether the open file still has the bytes that it had, as far as its size and its time of
+    /// modification tell. For who is sending them: one that was replaced by another, or has got
+    /// other rights, still has.
+    #[must_use]
+    pub fn has_same_bytes(&self) -> bool {
+        match (&self.content, self.identity) {
+            (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
+                .is_ok_and(|stat| Identity::of(&stat).has_the_bytes_of(identity)),
+            (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
+        }
+    }
+
+    /// Whether all of it was sent from the page cache a moment ago, or it is nowhere else: then it
+    /// is not asked where it is, which costs 1 to 2 us for each slice.
+    #[must_use]
+    pub fn is_hot(&self) -> bool {
+        let sent = self.sent_hot.get();
+        self.identity.is_none()
+            || sent.is_some_and(|sent| Moment::now().since(sent) < FILE_FRESH_TIME)
+    }
+
+    /// Notes that all of it has been sent just now.
+    pub fn note_hot(&self) {
+        self.sent_hot.set(Some(Moment::now()));
     }
 
     /// Bytes of memory that it takes, in the process or in the kernel.
@@ -420,6 +478,13 @@ impl File {
         (now.since(presence.checked) < FILE_FRESH_TIME).then_some(presence.codings)
     }
 
+    /// Notes that somebody is looking for them: others go on with what was known meanwhile.
+    pub(super) fn keep_sidecars(&self) {
+        if let Some(presence) = self.sidecars.get() {
+            self.note_sidecars(presence.codings);
+        }
+    }
+
     /// Notes which codings have a sidecar just now.
     pub(super) fn note_sidecars(&self, codings: [bool; Coding::ALL.len()]) {
         self.sidecars.set(Some(Presence { checked: Moment::now(), codings }));
@@ -437,10 +502,16 @@ impl File {
     }
 }
 
+fn page_etag(content_hash: u64) -> String {
+    format!("\"{content_hash:x}\"")
+}
+
 /// Bytes that the server has made, where they are now.
 pub(super) struct Made {
     pub content: Content,
     pub bytes: usize,
+    /// Of so many bytes.
+    pub room: Room,
 }
 
 impl Modified {
