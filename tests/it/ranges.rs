@@ -234,6 +234,34 @@ fn ranges_cost_no_more_than_the_whole_file() {
 }
 
 #[test]
+fn parts_with_their_heads_are_never_longer_than_the_file() {
+    let site = Site::new(&[]);
+    let own_type = format!("application/{}", "x".repeat(200));
+    for size in [300, 5000, 8400, 20_000] {
+        site.write(&format!("public/{size}.bin"), &pattern(size));
+        site.write(&format!("public/{size}.own"), &pattern(size));
+        site.write(&format!("public/{size}.docx"), &pattern(size));
+    }
+    let server = site.serve(&format!(
+        "[types]\nown = \"{own_type}\"\n[[site]]\n[[site.route]]\npath = \"/\"\n\
+         files = \"public\"\n"
+    ));
+    let mut client = server.connect();
+    for size in [300, 5000, 8400, 20_000] {
+        for extension in ["bin", "own", "docx"] {
+            for step in [129, 130, 200, 250, 300] {
+                let ranges: Vec<_> =
+                    (0..64).map(|at| format!("{}-{}", at * step, at * step)).collect();
+                let value = format!("bytes={}", ranges.join(","));
+                let path = format!("/{size}.{extension}");
+                let response = range(&mut client, &path, &value);
+                assert!(response.body.len() <= size, "{path} {step}: {}", response.body.len());
+            }
+        }
+    }
+}
+
+#[test]
 fn no_two_answers_have_the_same_boundary() {
     let site = Site::new(&[("a.bin", &pattern(3000))]);
     let server = serve(&site);
