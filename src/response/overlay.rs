@@ -61,13 +61,17 @@ impl Head {
     /// but for what [`Overlay::set`] says of some.
     ///
     /// Content-Type speaks of what was asked for. It is left out where the body is something else:
-    /// the page of an error or a redirect, several ranges, or nothing at all.
+    /// the page of an error or a redirect, several ranges, or nothing at all. How long a cache may
+    /// keep something is not said of an error: what is missing for a moment would be missing for a
+    /// year.
     pub fn overlay(&mut self, overlay: &Overlay) {
         if overlay.is_empty() {
             return;
         }
         let mut fields = Vec::with_capacity(self.fields.len() + overlay.lines.len());
-        let over: Vec<Line<'_>> = lines(&overlay.lines).collect();
+        let is_error = self.status >= 400;
+        let is_meant = |line: &Line<'_>| !(is_error && is_for_caches(line.name));
+        let over: Vec<Line<'_>> = lines(&overlay.lines).filter(is_meant).collect();
         let keeps_type =
             over.iter().any(|line| is_content_type(line.name)) && !self.has_what_was_asked_for();
         let is_kept = |name: &[u8]| match Manner::of(name) {
@@ -109,6 +113,13 @@ impl Head {
             && !forbids_body(status)
             && !lines(&self.fields).any(is_multipart)
     }
+}
+
+/// Whether a field tells caches how long they may keep an answer.
+fn is_for_caches(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] =
+        [b"cache-control", b"expires", b"cdn-cache-control", b"surrogate-control"];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// How fields of the same name go together.

@@ -112,3 +112,23 @@ fn the_date_and_the_length_of_an_application_stay() {
     head.encode(&mut out, b"D", Delimitation::None, ConnectionField::Implied);
     assert_eq!(out, b"HTTP/1.1 200 OK\r\nDate: yesterday\r\nX: 1\r\n\r\n");
 }
+
+#[test]
+fn no_error_is_kept_for_long() {
+    let mut overlay = Overlay::default();
+    overlay.set("Cache-Control", "max-age=31536000, immutable");
+    overlay.set("expires", "Sun, 06 Nov 1994 08:49:37 GMT");
+    overlay.set("X-Frame-Options", "DENY");
+    for (status, is_told) in [(200, true), (301, true), (304, true), (404, false), (503, false)] {
+        let mut head = Head::new(status);
+        head.overlay(&overlay);
+        let fields = String::from_utf8(head.fields).unwrap();
+        assert_eq!(fields.contains("immutable") && fields.contains("expires"), is_told, "{status}");
+        assert!(fields.contains("X-Frame-Options"), "{status}");
+    }
+    // What an application says of its own error stays.
+    let mut head = Head::new(404);
+    head.field("Cache-Control", "no-store");
+    head.overlay(&overlay);
+    assert!(String::from_utf8(head.fields).unwrap().contains("Cache-Control: no-store"));
+}
