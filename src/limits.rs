@@ -166,10 +166,10 @@ pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
 /// The path of a folder of files is looked for anew after this. What was found beneath the old one
 /// just before may be used for [`FILE_FRESH_TIME`] from then on, so a deploy shows after both.
 pub const ROOT_FRESH_TIME: Duration = Duration::from_millis(250);
-/// A file that was written to more recently than this is not taken yet: the time of a write is noted
-/// before its bytes are there, and two writes within a tick of the kernel's clock (up to 10 ms) may
-/// have the same time. The old version is served meanwhile, if there is one in memory. Once for each
-/// look; a file that is written to all the time is taken as it is, and compared again.
+/// A file that was written to more recently than this is not taken yet: the time of a write is
+/// noted before its bytes are there, and two writes within a tick of the kernel's clock (up to 10
+/// ms) may have the same time. The old version is served meanwhile, if there is one in memory. Once
+/// for each look; a file that is written to all the time is taken as it is, and compared again.
 pub const FILE_SETTLE_TIME: Duration = Duration::from_millis(20);
 /// Steps to the form of a file that a client takes: its sidecars are looked for, one of them is
 /// loaded again, the file is compressed. Over it the file is sent as it is: another one takes the

@@ -107,13 +107,13 @@ impl Outbox {
 
     /// Sends this slice of a file, in pieces between which the other connections of the lane have
     /// their turn: from the page cache, or by reading what is not there. What is left of `slice`
-    /// was not sent. Before each piece `keeps_its_bytes` is asked, so that a peer who is slow to read
-    /// has not got all of a mixture when its connection is reset.
+    /// was not sent. Before each piece `keeps_its_bytes` is asked, so that a peer who is slow to
+    /// read has not got all of a mixture when its connection is reset.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file has been written to; [`Ended::CutShort`]
-    /// when it has become shorter, or when the disk fails, which the log tells.
+    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file has been written to;
+    /// [`Ended::CutShort`] when it has become shorter, or when the disk fails, which the log tells.
     pub(super) async fn send_file(
         &mut self,
         io: Io,

@@ -389,8 +389,8 @@ impl File {
         }
     }
 
-    /// Whether the open file still has the bytes that this entry was made of. Also where its name has
-    /// gone to another file, by rename(2) or unlink(2), which changes its status alone.
+    /// Whether the open file still has the bytes that this entry was made of. Also where its name
+    /// has gone to another file, by rename(2) or unlink(2), which changes its status alone.
     #[must_use]
     pub fn keeps_its_bytes(&self) -> bool {
         match (&self.content, self.identity) {

@@ -174,8 +174,8 @@ impl Held {
 ///
 /// # Errors
 ///
-/// Of reading it; [`io::ErrorKind::ResourceBusy`] when the workshop is busy, or too much is held that
-/// was made.
+/// Of reading it; [`io::ErrorKind::ResourceBusy`] when the workshop is busy, or too much is held
+/// that was made.
 pub(super) async fn listed(
     lane: &Looking<'_>,
     files: &Files,
