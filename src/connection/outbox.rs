@@ -1,6 +1,7 @@
 //! What a connection has to send: answers collected for one write, a file behind them, and the wait
 //! for a peer that is slow to read.
 
+use std::cell::Cell;
 use std::io;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -15,6 +16,8 @@ use crate::connection::pace::Pace;
 use crate::limits::COLD_READ_BYTES;
 use crate::limits::SEND_WAIT_MAX;
 use crate::limits::SENDFILE_SLICE_BYTES;
+use crate::limits::SENDFILE_SLICE_BYTES_MAX;
+use crate::limits::SENDFILE_TURN_BYTES;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
 use crate::uring::residence::Residence;
@@ -23,6 +26,17 @@ use crate::uring::socket::End;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;
 use crate::uring::socket::would_block;
+
+/// What is known of a file that leaves by sendfile.
+#[derive(Clone, Copy)]
+pub(super) struct Care<'f> {
+    /// Whether all of it was in the page cache a moment ago.
+    pub is_hot: bool,
+    /// Whether its bytes still are those whose length was told.
+    pub is_same: &'f dyn Fn() -> bool,
+    /// The others that are on their way.
+    pub transfers: &'f Transfers,
+}
 
 /// The bytes collected so far.
 #[derive(Default)]
@@ -107,31 +121,37 @@ impl Outbox {
 
     /// Sends this slice of a file, in pieces between which the other connections of the lane have
     /// their turn: from the page cache, or by reading what is not there. What is left of `slice`
-    /// was not sent. Before each piece `keeps_its_bytes` is asked, so that a peer who is slow to
-    /// read has not got all of a mixture when its connection is reset.
+    /// was not sent. Before each piece `care.is_same` is asked, so that a peer who is slow to read
+    /// has not got all of a mixture when its connection is reset.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file has been written to;
-    /// [`Ended::CutShort`] when it has become shorter, or when the disk fails, which the log tells.
+    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file is not the same; [`Ended::CutShort`]
+    /// when it has become shorter, or when the disk fails, which the log tells.
     pub(super) async fn send_file(
         &mut self,
         io: Io,
         socket: &Socket,
         watch: &Watch,
-        (file, keeps_its_bytes): (&Rc<OwnedFd>, impl Fn() -> bool),
+        file: &Rc<OwnedFd>,
         slice: &mut Range<u64>,
+        care: Care<'_>,
     ) -> Result<(), Ended> {
+        let transfer = care.transfers.begin();
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
-            if !keeps_its_bytes() {
+            if !(care.is_same)() {
                 return Err(Ended::Reset);
             }
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
-            let piece = left.min(SENDFILE_SLICE_BYTES);
+            let piece =
+                left.min(if care.is_hot { transfer.piece_bytes() } else { SENDFILE_SLICE_BYTES });
             // sendfile(2) would wait for the disk, and the whole lane with it.
-            if residence(file, &(slice.start..slice.start + piece as u64)) != Residence::Resident {
-                self.send_cold(io, socket, watch, (file, &keeps_its_bytes), slice).await?;
+            if !care.is_hot
+                && residence(file, &(slice.start..slice.start + piece as u64))
+                    != Residence::Resident
+            {
+                self.send_cold(io, socket, watch, file, slice, care.is_same).await?;
                 continue;
             }
             match socket.sendfile_now(file, &mut slice.start, piece) {
@@ -156,8 +176,9 @@ impl Outbox {
         io: Io,
         socket: &Socket,
         watch: &Watch,
-        (file, keeps_its_bytes): (&Rc<OwnedFd>, impl Fn() -> bool),
+        file: &Rc<OwnedFd>,
         slice: &mut Range<u64>,
+        is_same: &dyn Fn() -> bool,
     ) -> Result<(), Ended> {
         let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
         let bytes = left.min(COLD_READ_BYTES);
@@ -170,7 +191,7 @@ impl Outbox {
                 return Err(Ended::CutShort);
             }
         }
-        if !keeps_its_bytes() {
+        if !is_same() {
             return Err(Ended::Reset); // perhaps while it was read
         }
         // The allocator may have given more room than was asked for.
@@ -181,6 +202,38 @@ impl Outbox {
         self.beside_bytes = 0;
         slice.start += piece.len() as u64;
         sent
+    }
+}
+
+/// The files that leave by sendfile at this moment, over all connections of the lane.
+#[derive(Default)]
+pub(super) struct Transfers {
+    under_way: Cell<usize>,
+}
+
+/// Counts one of them as long as it lives.
+struct Transfer<'t> {
+    transfers: &'t Transfers,
+}
+
+impl Transfers {
+    fn begin(&self) -> Transfer<'_> {
+        self.under_way.set(self.under_way.get() + 1);
+        Transfer { transfers: self }
+    }
+}
+
+impl Transfer<'_> {
+    /// How much of it may go at once: the fewer there are, the more.
+    fn piece_bytes(&self) -> usize {
+        let share = SENDFILE_TURN_BYTES / self.transfers.under_way.get();
+        share.clamp(SENDFILE_SLICE_BYTES, SENDFILE_SLICE_BYTES_MAX)
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.transfers.under_way.set(self.transfers.under_way.get() - 1);
     }
 }
 
@@ -231,5 +284,26 @@ impl<'c> Room<'c> {
             return Err(Ended::TooSlow);
         }
         waited.map_err(|_| Ended::PeerGone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_transfers_have_larger_pieces_than_many() {
+        let transfers = Transfers::default();
+        let few = [transfers.begin(), transfers.begin()];
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES_MAX);
+        let most = SENDFILE_TURN_BYTES / SENDFILE_SLICE_BYTES;
+        let many: Vec<_> = (few.len()..most).map(|_| transfers.begin()).collect();
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES);
+        let more: Vec<_> = (0..most).map(|_| transfers.begin()).collect();
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES);
+        drop((many, more));
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES_MAX);
+        drop(few);
+        assert_eq!(transfers.under_way.get(), 0);
     }
 }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::Stat;
@@ -70,6 +71,8 @@ pub struct File {
     sidecars: Cell<Option<Presence>>,
     /// Whether it was found to be as small as it can be.
     incompressible: Cell<bool>,
+    /// When all of it was sent last, and was in the page cache then.
+    sent_hot: Cell<Option<Moment>>,
     /// Whether nobody may have been writing it when it was taken.
     settled: bool,
 }
@@ -86,6 +89,14 @@ pub(super) struct Description {
     pub sniffing: Sniffing,
     /// The path of the file itself beneath the root, without a slash before it.
     pub source: Vec<u8>,
+}
+
+impl Description {
+    /// That of a compressed form. Where only those get one who refuse the file as it is, a cache
+    /// must know of it just here.
+    fn coded(self, coding: Coding) -> Self {
+        Self { coding: Some(coding), vary: Some("Accept-Encoding"), ..self }
+    }
 }
 
 /// Where the bytes of a file are.
@@ -179,9 +190,9 @@ impl Identity {
         }
     }
 
-    /// Whether the same file has not been written to between the two.
-    pub(super) fn has_bytes_of(&self, other: &Self) -> bool {
-        (self.size_bytes, self.modified_ns) == (other.size_bytes, other.modified_ns)
+    /// Whether the same open file had the same bytes at both moments.
+    pub(super) fn has_the_bytes_of(self, earlier: Self) -> bool {
+        (self.size_bytes, self.modified_ns) == (earlier.size_bytes, earlier.modified_ns)
     }
 
     /// Bytes of the file.
@@ -201,6 +212,16 @@ impl Identity {
     pub(super) fn modified_unix_seconds(&self) -> u64 {
         let seconds = (self.modified_ns / 1_000_000_000).clamp(0, HTTP_DATE_SECONDS_MAX.into());
         u64::try_from(seconds).unwrap_or(HTTP_DATE_SECONDS_MAX)
+    }
+
+    /// Whether a file with this time was modified before the one with the other, as far as its time
+    /// tells: some programs give what they make of a file its time, without the nanoseconds or a
+    /// part of them.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        let steps_ns = [1_000_000_000, 1_000_000, 1_000];
+        let is_whole = |step_ns: &i128| self.modified_ns.rem_euclid(*step_ns) == 0;
+        let step_ns = steps_ns.into_iter().find(is_whole).unwrap_or(1);
+        self.modified_ns < other.modified_ns - other.modified_ns.rem_euclid(step_ns)
     }
 
     /// The modification time in nanoseconds and the size, in hexadecimal: the stem of a strong
@@ -243,7 +264,7 @@ impl File {
         content: Content,
     ) -> Self {
         let etag = format!("\"{}-{}\"", identity.tag(), coding.token());
-        let description = Description { coding: Some(coding), ..description };
+        let description = description.coded(coding);
         Self { origin: Some(origin), ..Self::new(description, etag, identity, content) }
     }
 
@@ -255,9 +276,9 @@ impl File {
         made: Made,
     ) -> Self {
         let etag = format!("\"{}-{}{COMPRESSION_REVISION}\"", origin.tag(), coding.token());
-        let description = Description { coding: Some(coding), ..description };
+        let description = description.coded(coding);
         let modified = Modified::of(&origin);
-        Self { origin: Some(origin), ..Self::of_made(description, etag, Some(modified), made) }
+        Self { origin: Some(origin), ..Self::of_made(description, etag, modified, made) }
     }
 
     /// Bytes that come from no file, with a tag of their content.
@@ -294,7 +315,7 @@ impl File {
         Self {
             identity: Some(identity),
             memory_bytes,
-            ..Self::ready(description, etag, Some(modified), size_bytes, content)
+            ..Self::ready(description, etag, modified, size_bytes, content)
         }
     }
 
@@ -319,6 +340,7 @@ impl File {
             _room: None,
             sidecars: Cell::new(None),
             incompressible: Cell::new(false),
+            sent_hot: Cell::new(None),
             settled: true,
         };
         file.whole = file.head(200, &file.description.media_type.value);
@@ -371,9 +393,13 @@ impl File {
     /// What conditional requests are compared with.
     #[must_use]
     pub(super) fn validators(&self) -> Validators<'_> {
+        let modified_unix_seconds = self.modified.as_ref().map(|modified| modified.unix_seconds);
         Validators {
             etag: &self.etag,
-            modified_unix_seconds: self.modified.as_ref().map(|modified| modified.unix_seconds),
+            modified_unix_seconds,
+            // Where there may be other forms, the answer says so.
+            modified_strong_unix_seconds: modified_unix_seconds
+                .filter(|_| self.description.vary.is_none()),
         }
     }
 
@@ -389,20 +415,42 @@ impl File {
         }
     }
 
-    /// Whether the open file still has the bytes that this entry was made of. Also where its name
-    /// has gone to another file, by rename(2) or unlink(2), which changes its status alone.
+    /// Whether the open file still has the bytes that it had, as far as its size and its time of
+    /// modification tell. For who is sending them: one that was replaced by another, or has got
+    /// other rights, still has.
     #[must_use]
-    pub fn keeps_its_bytes(&self) -> bool {
+    pub fn has_same_bytes(&self) -> bool {
         match (&self.content, self.identity) {
             (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
-                .is_ok_and(|stat| Identity::of(&stat).has_bytes_of(&identity)),
+                .is_ok_and(|stat| Identity::of(&stat).has_the_bytes_of(identity)),
             (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
         }
+    }
+
+    /// Whether all of it was sent from the page cache a moment ago, or it is nowhere else: then it
+    /// is not asked where it is, which costs 1 to 2 us for each slice.
+    #[must_use]
+    pub fn is_hot(&self) -> bool {
+        let sent = self.sent_hot.get();
+        self.identity.is_none()
+            || sent.is_some_and(|sent| Moment::now().since(sent) < FILE_FRESH_TIME)
+    }
+
+    /// Notes that all of it has been sent just now.
+    pub fn note_hot(&self) {
+        self.sent_hot.set(Some(Moment::now()));
     }
 
     /// Bytes of memory that it takes, in the process or in the kernel.
     pub(super) const fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// The path of the file itself beneath the root, without a slash before it; empty for what is
+    /// no file. Its index, its page without extension and its compressed forms have the same.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        &self.description.source
     }
 
     pub(super) const fn description(&self) -> &Description {
@@ -428,6 +476,13 @@ impl File {
     pub(super) fn sidecars(&self, now: Moment) -> Option<[bool; Coding::ALL.len()]> {
         let presence = self.sidecars.get()?;
         (now.since(presence.checked) < FILE_FRESH_TIME).then_some(presence.codings)
+    }
+
+    /// Notes that somebody is looking for them: others go on with what was known meanwhile.
+    pub(super) fn keep_sidecars(&self) {
+        if let Some(presence) = self.sidecars.get() {
+            self.note_sidecars(presence.codings);
+        }
     }
 
     /// Notes which codings have a sidecar just now.
@@ -460,10 +515,14 @@ pub(super) struct Made {
 }
 
 impl Modified {
-    fn of(identity: &Identity) -> Self {
+    /// None where the file is from the future: nothing later than Date may be said (RFC 9110
+    /// section 8.8.2.1), and the present instead would be another time on each lane.
+    fn of(identity: &Identity) -> Option<Self> {
         let unix_seconds = identity.modified_unix_seconds();
         let time = UNIX_EPOCH + Duration::from_secs(unix_seconds);
-        Self { unix_seconds, text: httpdate::fmt_http_date(time) }
+        // The fine clock: times of files may be ahead of the coarse one (Linux 6.13).
+        (time <= SystemTime::now())
+            .then(|| Self { unix_seconds, text: httpdate::fmt_http_date(time) })
     }
 }
 
@@ -510,20 +569,41 @@ mod tests {
     }
 
     #[test]
-    fn a_file_from_any_year_has_a_date() {
+    fn a_file_from_any_past_year_has_a_date() {
         let cases = [
-            (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (-1, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            (253_402_300_800, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (i64::MIN, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (-1, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (784_111_777, Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+            (253_402_300_799, None),
+            (253_402_300_800, None),
+            (i64::MAX, None),
         ];
         for (seconds, date) in cases {
-            let modified_ns = i128::from(seconds) * 1_000_000_000;
-            let identity =
-                Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 };
-            assert_eq!(Modified::of(&identity).text, date);
+            let modified = Modified::of(&modified_at(i128::from(seconds) * 1_000_000_000));
+            assert_eq!(modified.map(|modified| modified.text).as_deref(), date);
         }
+    }
+
+    #[test]
+    fn times_are_compared_as_exactly_as_both_are_told() {
+        const FILE: i128 = 1_700_000_000_987_654_321;
+        for (sidecar, is_older) in [
+            (FILE + 1, false),
+            (FILE, false),
+            (FILE - 1, true),
+            (FILE - 321, false),
+            (FILE - 654_321, false),
+            (FILE - 987_654_321, false),
+            (FILE - 1_321, true),
+            (FILE - 1_654_321, true),
+            (FILE - 1_987_654_321, true),
+        ] {
+            let older = modified_at(sidecar).is_older_than(&modified_at(FILE));
+            assert_eq!(older, is_older, "{sidecar}");
+        }
+    }
+
+    fn modified_at(modified_ns: i128) -> Identity {
+        Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 }
     }
 }

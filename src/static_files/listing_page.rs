@@ -151,10 +151,11 @@ fn row(page: &mut String, base: &str, entry: &Listed) {
         Kind::File => ("file", ""),
     };
     let (link, name) = (encoded(&entry.name), Shown(&entry.name));
+    // In one box, so that the slash stands behind the last line of a long name.
     let _ = write!(
         page,
         "<tr><td><a href=\"{base}{link}{slash}\"><svg aria-hidden=true><use href=\"#{symbol}\"/>\
-         </svg><bdi>{name}</bdi>{slash}</a><td>"
+         </svg><span><bdi>{name}</bdi>{slash}</span></a><td>"
     );
     if entry.kind == Kind::File {
         let (size, exact) = (HumanSize(entry.size_bytes), Grouped(entry.size_bytes));
@@ -189,7 +190,8 @@ fn summary(page: &mut String, entries: &[Listed], completeness: Completeness) {
 }
 
 /// The entries as JSON: the members of nginx's `autoindex_format json`, and `href`, which is right
-/// for every name on a page with a slash at its end, while bytes in `name` that are not UTF-8 are replaced.
+/// for every name on a page with a slash at its end, while bytes in `name` that are not UTF-8 are
+/// replaced.
 #[must_use]
 pub(super) fn json(entries: &[Listed]) -> Vec<u8> {
     let mut text = String::with_capacity(2 + 160 * entries.len());
@@ -326,7 +328,7 @@ td:nth-child(n+2){font-size:.875rem}
 td:first-child{white-space:normal;overflow-wrap:anywhere}
 td a{display:flex;align-items:baseline;padding:.4rem 0}
 td a:hover{text-decoration:none}
-td bdi{min-width:1rem}
+td a>span{min-width:1rem}
 td a:hover bdi{text-decoration:underline}
 tbody tr:hover{background:var(--touch)}
 svg{flex:none;width:1rem;height:1rem;margin-right:.65rem;align-self:flex-start;

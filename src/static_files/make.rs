@@ -10,7 +10,6 @@ use std::io;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use rustix::fs::MemfdFlags;
@@ -23,6 +22,7 @@ use crate::static_files::Looking;
 use crate::static_files::cache::Place;
 use crate::static_files::cache::Room;
 use crate::static_files::cache::Variant;
+use crate::static_files::compress::Need;
 use crate::static_files::compress::compress;
 use crate::static_files::entry::Content;
 use crate::static_files::entry::Description;
@@ -50,22 +50,27 @@ pub(super) async fn load(io: Io, fd: OwnedFd, identity: Identity) -> io::Result<
     if size_bytes > INLINE_FILE_BYTES_MAX {
         return Ok(Outcome::Done(Content::Descriptor(fd)));
     }
-    // One byte more than the size, so that a file that has grown is noticed.
-    let size_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-    let mut bytes = Vec::with_capacity(size_bytes + 1);
-    loop {
-        let offset = bytes.len() as u64;
-        let (read, filled) = read_at(io, &fd, offset, bytes).await;
-        bytes = filled;
-        if read? == 0 || bytes.len() > size_bytes {
-            break;
-        }
-    }
+    let bytes = read(io, &fd, size_bytes).await?;
     let stat = rustix::fs::fstat(&*fd)?;
-    if bytes.len() != size_bytes || !Identity::of(&stat).has_bytes_of(&identity) {
+    if bytes.len() as u64 != size_bytes || !Identity::of(&stat).has_the_bytes_of(identity) {
         return Ok(Outcome::Changed);
     }
     Ok(Outcome::Done(Content::Inline(bytes.into_boxed_slice())))
+}
+
+/// The bytes of a file of about this size. More or fewer of them: it has changed.
+async fn read(io: Io, fd: &Rc<OwnedFd>, size_bytes: u64) -> io::Result<Vec<u8>> {
+    // One byte more than the size, so that a file that has grown is noticed.
+    let size_bytes = usize::try_from(size_bytes).map_err(io::Error::other)?;
+    let mut bytes = Vec::with_capacity(size_bytes + 1);
+    loop {
+        let offset = bytes.len() as u64;
+        let (read, filled) = read_at(io, fd, offset, bytes).await;
+        bytes = filled;
+        if read? == 0 || bytes.len() > size_bytes {
+            return Ok(bytes);
+        }
+    }
 }
 
 /// A compressed form of a file; None when it would not be smaller, or when the workshop is busy or
@@ -78,24 +83,26 @@ pub(super) async fn compressed(
     lane: &Looking<'_>,
     file: &File,
     coding: Coding,
+    need: Need,
 ) -> io::Result<Outcome<Option<File>>> {
     let Some(origin) = file.identity() else { return Ok(Outcome::Done(None)) };
-    // The form is smaller than the file, or not kept.
+    // The form is smaller than the file, or hardly larger.
     let most_bytes = usize::try_from(file.size_bytes).unwrap_or(usize::MAX);
     let room = lane.cache.borrow().room(most_bytes);
     let Some(mut room) = room else { return Ok(Outcome::Done(None)) };
-    let source = Source::of(file)?;
-    let size_bytes = file.size_bytes;
-    let job = move || compress(coding, &source.read(size_bytes)?).map(hold).transpose();
-    let made: io::Result<Option<Held>> = match lane.workshop.run(job).await {
-        Ok(made) => made,
+    let bytes = match &file.content {
+        Content::Inline(bytes) => bytes.to_vec(),
+        Content::Descriptor(fd) => read(lane.io, fd, file.size_bytes).await?,
+    };
+    if bytes.len() as u64 != file.size_bytes {
+        return Ok(Outcome::Changed);
+    }
+    let job = move || compress(coding, &bytes, need).map(hold).transpose();
+    let made = match lane.workshop.run(job).await {
+        Ok(made) => made?,
         Err(Busy) => return Ok(Outcome::Done(None)),
     };
-    let made = match made {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Outcome::Changed),
-        made => made?,
-    };
-    if !file.keeps_its_bytes() {
+    if !file.has_same_bytes() {
         return Ok(Outcome::Changed);
     }
     let Some(held) = made else {
@@ -105,32 +112,6 @@ pub(super) async fn compressed(
     room.shrink(held.bytes());
     let description = file.description().clone();
     Ok(Outcome::Done(Some(File::compressed(description, coding, origin, held.in_room(room)))))
-}
-
-/// The bytes of a file for another thread.
-enum Source {
-    Memory(Box<[u8]>),
-    Open(OsFile),
-}
-
-impl Source {
-    fn of(file: &File) -> io::Result<Self> {
-        Ok(match &file.content {
-            Content::Inline(bytes) => Self::Memory(bytes.clone()),
-            Content::Descriptor(fd) => Self::Open(OsFile::from(fd.try_clone()?)),
-        })
-    }
-
-    fn read(self, size_bytes: u64) -> io::Result<Box<[u8]>> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes),
-            Self::Open(file) => {
-                let mut bytes = vec![0; usize::try_from(size_bytes).map_err(io::Error::other)?];
-                file.read_exact_at(&mut bytes, 0)?;
-                Ok(bytes.into_boxed_slice())
-            }
-        }
-    }
 }
 
 /// Bytes that were made, on their way from another thread.
@@ -199,7 +180,7 @@ pub(super) async fn listed(
         Ok((hold(bytes)?, hasher.finish()))
     };
     let busy = || io::Error::from(io::ErrorKind::ResourceBusy);
-    let (held, hash) = lane.workshop.run(job).await.map_err(|Busy| busy())??;
+    let (held, hash) = lane.reading.run(job).await.map_err(|Busy| busy())??;
     if known.and_then(Entry::file).is_some_and(|file| file.is_page(hash)) {
         return Ok(None); // those who still send it share it
     }

@@ -72,6 +72,7 @@ use cache::Place;
 use cache::Variant;
 use choice::Next;
 use choice::Wish;
+use compress::Need;
 use entry::Description;
 use entry::Identity;
 use make::Outcome;
@@ -84,8 +85,10 @@ pub struct Looking<'lane> {
     pub io: Io,
     /// What it knows.
     pub cache: &'lane RefCell<FileCache>,
-    /// Where it has done what takes long.
+    /// Where it has done what takes CPU time.
     pub workshop: &'lane Workshop,
+    /// Where it has read what may take long to come.
+    pub reading: &'lane Workshop,
 }
 
 /// What a lane has for a request.
@@ -156,7 +159,7 @@ fn known(
         Kind::File(_) => {
             match choice::next(cache, files, path, &plain, choice::accepted(request)) {
                 Next::Use(entry) => Some(entry),
-                Next::FindSidecars | Next::Compress(_) => None,
+                Next::FindSidecars | Next::Compress(..) => None,
             }
         }
         Kind::Folder => fresh(Wish::of(request).page, path),
@@ -278,8 +281,8 @@ async fn form(
         match next {
             Next::Use(entry) => return Ok(entry),
             Next::FindSidecars => find_sidecars(lane, files, path, &plain).await?,
-            Next::Compress(coding) => {
-                if !compress(lane, files, path, &plain, coding).await? {
+            Next::Compress(coding, need) => {
+                if !compress(lane, files, path, &plain, (coding, need)).await? {
                     break;
                 }
             }
@@ -299,6 +302,7 @@ async fn find_sidecars(
     let Some(file) = plain.file() else { return Ok(()) };
     let Some(origin) = file.identity() else { return Ok(()) };
     let (root, generation) = (files.root(), files.generation());
+    file.keep_sidecars();
     let mut present = [false; Coding::ALL.len()];
     for coding in Coding::ALL {
         let source = [&file.description().source, coding.extension().as_bytes()].concat();
@@ -307,11 +311,8 @@ async fn find_sidecars(
             continue;
         };
         let identity = Identity::of(&open.stat);
-        if identity.is_settling() {
-            continue; // it may just be being written
-        }
-        // gzip and brotli give their files the time of the original, some without its nanoseconds.
-        if identity.modified_unix_seconds() < origin.modified_unix_seconds() {
+        // It may just be being written.
+        if identity.is_settling() || identity.is_older_than(&origin) {
             continue;
         }
         let place = Place { files: files.number, variant: Variant::Sidecar(coding), path };
@@ -343,7 +344,7 @@ async fn compress(
     files: &Files,
     path: &[u8],
     plain: &Rc<Entry>,
-    coding: Coding,
+    (coding, need): (Coding, Need),
 ) -> io::Result<bool> {
     let Some(file) = plain.file() else { return Ok(false) };
     let place = Place { files: files.number, variant: Variant::Compressed(coding), path };
@@ -354,7 +355,7 @@ async fn compress(
             return Ok(true);
         }
     };
-    Ok(match make::compressed(lane, file, coding).await? {
+    Ok(match make::compressed(lane, file, coding, need).await? {
         Outcome::Done(Some(form)) => {
             let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), files.generation()));
             lane.cache.borrow_mut().put(place, entry);

@@ -88,7 +88,7 @@ fn of_file<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> {
 
 fn in_range<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> {
     // Range counts for GET alone (RFC 9110 section 14.2).
-    let asked = match request.header("range") {
+    let asked = match request.only_header("range") {
         Some(value)
             if request.method == Method::Get
                 && precondition::range_counts(request, file.validators()) =>

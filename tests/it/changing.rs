@@ -21,7 +21,8 @@ use crate::support::Site;
 const FRESH_TIME: Duration = Duration::from_secs(3);
 
 /// Around what lies in memory, and what leaves by sendfile in one piece and in many.
-const SIZES: [usize; 5] = [16, 32 * 1024, 32 * 1024 + 8, 100_000, 3_000_000];
+const SIZES: [usize; 7] =
+    [16, 16 * 1024, 16 * 1024 + 8, 32 * 1024, 32 * 1024 + 8, 100_000, 3_000_000];
 
 /// Bytes that say at every place which version they are of.
 fn version(number: usize, bytes: usize) -> Vec<u8> {

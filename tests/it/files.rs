@@ -1,5 +1,7 @@
 //! Static files: heads, conditions, ranges, folders, freshness, and the way of the bytes.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::Duration;
@@ -120,6 +122,49 @@ fn one_byte_range_is_answered_with_206() {
         let stale = "Range: bytes=0-1\r\nIf-Range: \"other\"\r\n";
         assert_eq!(client.request("GET", path, stale, b"").status, 200);
     }
+}
+
+#[test]
+fn any_range_of_an_empty_file_is_answered_with_it() {
+    let site = Site::new(&[("empty.txt", b"")]);
+    let server = serve(&site);
+    let mut client = server.connect();
+    for range in ["bytes=0-", "bytes=0-0", "bytes=5-", "bytes=-5", "bytes=-0", "bytes=0-0,9-"] {
+        let response = client.request("GET", "/empty.txt", &format!("Range: {range}\r\n"), b"");
+        assert_eq!((response.status, response.body.len()), (200, 0), "{range}");
+        assert_eq!(response.header("content-range"), None);
+    }
+}
+
+#[test]
+fn a_download_is_not_continued_with_bytes_in_another_coding() {
+    let text = b"the same line again\n".repeat(1000);
+    let site = Site::new(&[("a.txt", &text), ("film.mp4", &pattern(5000))]);
+    let server = serve(&site);
+    let mut client = server.connect();
+    // A form that is made of the file, and one that lies beside it with the same time.
+    for sidecar in [false, true] {
+        if sidecar {
+            site.write("a.txt.gz", b"short");
+            let copied = Command::new("touch")
+                .args(["-r", "a.txt", "a.txt.gz"])
+                .current_dir(site.path())
+                .status();
+            assert!(copied.unwrap().success());
+        }
+        let modified = client.get("/a.txt").header("last-modified").unwrap().to_owned();
+        for coding in ["gzip", "identity"] {
+            let fields = format!(
+                "Accept-Encoding: {coding}\r\nRange: bytes=2-3\r\nIf-Range: {modified}\r\n"
+            );
+            let response = client.request("GET", "/a.txt", &fields, b"");
+            assert_eq!(response.status, 200, "the time is that of both forms: {coding}");
+        }
+    }
+    // Of what has one form, the time is enough.
+    let modified = client.get("/film.mp4").header("last-modified").unwrap().to_owned();
+    let fields = format!("Accept-Encoding: gzip\r\nRange: bytes=2-3\r\nIf-Range: {modified}\r\n");
+    assert_eq!(client.request("GET", "/film.mp4", &fields, b"").status, 206);
 }
 
 #[test]
@@ -319,6 +364,39 @@ fn a_slow_reader_gets_all_of_a_large_file() {
     }
     assert!(slow.take(LARGE) == bytes);
     assert_eq!(slow.get("/a.txt").text(), "text");
+}
+
+#[test]
+fn a_download_goes_on_while_its_file_is_replaced_and_not_while_it_is_written_to() {
+    let (old, new) = (vec![b'o'; LARGE], vec![b'n'; LARGE]);
+    let site = Site::new(&[]);
+    let server = serve(&site);
+    let path = site.path().join("large.bin");
+    let replace = || {
+        site.write("large.tmp", &new);
+        std::fs::rename(site.path().join("large.tmp"), &path).unwrap();
+    };
+    let remove = || std::fs::remove_file(&path).unwrap();
+    let rename = || std::fs::rename(&path, site.path().join("elsewhere.bin")).unwrap();
+    let permit = || std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    let write = || site.write("large.bin", &new);
+    let changes: [(&str, &dyn Fn(), bool); 5] = [
+        ("replaced", &replace, true),
+        ("removed", &remove, true),
+        ("renamed", &rename, true),
+        ("other rights", &permit, true),
+        ("written to", &write, false),
+    ];
+    for (label, change, is_whole) in changes {
+        site.write("large.tmp", &old);
+        std::fs::rename(site.path().join("large.tmp"), &path).unwrap();
+        let mut slow = server.connect();
+        slow.send("GET /large.bin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(slow.head_response().status, 200, "{label}");
+        change();
+        let body = slow.rest();
+        assert_eq!(body == old, is_whole, "{label}: {} bytes", body.len());
+    }
 }
 
 #[test]
