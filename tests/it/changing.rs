@@ -204,7 +204,7 @@ fn a_deploy_by_a_link_shows_everywhere_within_a_second() {
                 given == release
             })
         };
-        while !clients.iter_mut().all(is_new) {
+        while clients.iter_mut().map(is_new).filter(|new| !new).count() > 0 {
             assert!(turned.elapsed() < FRESH_TIME, "the old release is served");
         }
         assert!(clients.iter_mut().all(is_new), "the old one comes again");

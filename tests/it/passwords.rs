@@ -269,11 +269,10 @@ fn no_other_address_of_a_file_opens_a_door() {
     ] {
         folder.write(&format!("public/{name}"), text.as_bytes());
     }
-    let slow = bcrypt::hash("sesame", 10).unwrap();
     let rules = "[[site.rule]]\npath = [\"/secret.html\", \"/app.html\", \"/**/index.html\"]\n\
                  auth = \"staff\"\n[[site.rule]]\npath = \"/kept/index.html\"\ndeny = true\n";
     let keys = "clean_urls = true\ntrailing_slash = \"keep\"\n";
-    let config = config(&format!("{keys}{rules}")).replace(&*HASH, &slow);
+    let config = config(&format!("{keys}{rules}"));
     for (fallback, deep) in
         [("fallback = \"app:echo\"", None), ("fallback = \"/app.html\"", Some("/x"))]
     {
@@ -303,6 +302,19 @@ fn no_other_address_of_a_file_opens_a_door() {
         }
         assert_eq!(client.get("/open.txt").text(), "open");
     }
+}
+
+#[test]
+fn a_password_that_takes_longer_than_a_file_stays_fresh_is_checked_once() {
+    let folder = folder();
+    folder.write("public/secret.html", b"secret page");
+    let rules = "clean_urls = true\n[[site.rule]]\npath = \"/secret.html\"\nauth = \"staff\"\n";
+    let slow = bcrypt::hash("sesame", 13).unwrap();
+    let server = folder.serve(&config(rules).replace(&*HASH, &slow));
+    let mut client = server.connect();
+    assert_refused(&client.request("GET", "/secret", &basic("ada:wrong"), b""), "wrong");
+    let response = client.request("GET", "/secret", &basic("ada:sesame"), b"");
+    assert_eq!(response.text(), "secret page");
 }
 
 #[test]

@@ -359,6 +359,11 @@ fn what_is_denied_looks_as_if_it_were_not_there() {
         let response = client.get(path);
         assert_eq!((response.status, response.header("x-app")), (status, None), "{path}");
     }
+    // A star is any bytes: also those that end lines, and those that are no text.
+    for path in ["/a%0ab.sql", "/a%0a/b.sql", "/%0d%0a/b.sql", "/%ff%fe/b.sql", "/%c3%a9/%f0.sql"] {
+        let response = client.get(path);
+        assert_eq!((response.status, response.header("x-app")), (404, None), "{path}");
+    }
     // Conditions and ranges do not tell that something is there.
     for fields in ["If-None-Match: *\r\n", "If-Match: \"x\"\r\n", "Range: bytes=99-\r\n"] {
         assert_eq!(client.request("GET", "/files/x.bak", fields, b"").status, 404, "{fields}");
