@@ -21,7 +21,8 @@ use crate::support::Site;
 const FRESH_TIME: Duration = Duration::from_secs(3);
 
 /// Around what lies in memory, and what leaves by sendfile in one piece and in many.
-const SIZES: [usize; 5] = [16, 32 * 1024, 32 * 1024 + 8, 100_000, 3_000_000];
+const SIZES: [usize; 7] =
+    [16, 16 * 1024, 16 * 1024 + 8, 32 * 1024, 32 * 1024 + 8, 100_000, 3_000_000];
 
 /// Bytes that say at every place which version they are of.
 fn version(number: usize, bytes: usize) -> Vec<u8> {
@@ -105,13 +106,12 @@ fn a_version_is_not_taken_while_its_bytes_may_just_be_written() {
     assert_eq!(number(&client.get("/a.txt").body), 1);
     // As one long write(2) has it: the new time comes first, then the bytes, without another time.
     let file = File::options().write(true).open(&path).unwrap();
-    for round in 2..8 {
-        // Until the next request compares the file with the disk.
-        let until = Instant::now() + Duration::from_millis(510);
-        while Instant::now() < until {
-            assert_eq!(number(&client.get("/a.txt").body), round - 1);
-        }
+    let mut good_rounds = 0;
+    for round in 2..40 {
+        // What the cache has must have become old: the next request looks at the disk.
+        thread::sleep(Duration::from_millis(510));
         let bytes = version(round, size);
+        let begun = Instant::now();
         file.write_all_at(&bytes[..size / 2], 0).unwrap();
         let written = std::fs::metadata(&path).unwrap().modified().unwrap();
         // While it is half written somebody asks.
@@ -119,13 +119,22 @@ fn a_version_is_not_taken_while_its_bytes_may_just_be_written() {
         thread::sleep(Duration::from_millis(5));
         file.write_all_at(&bytes[size / 2..], (size / 2) as u64).unwrap();
         file.set_modified(written).unwrap();
-        let given = number(&client.response().body);
-        assert!(given == round || given == round - 1);
+        let was_quick = begun.elapsed() < Duration::from_millis(15);
+        let body = client.response().body;
+        // On a loaded machine the writer may pause for longer than anybody waits.
+        if was_quick {
+            assert_eq!(number(&body), round);
+            good_rounds += 1;
+        }
         let started = Instant::now();
-        while number(&client.get("/a.txt").body) != round {
+        while client.get("/a.txt").body != bytes {
             assert!(started.elapsed() < FRESH_TIME, "the old version is served");
         }
+        if good_rounds == 3 {
+            return;
+        }
     }
+    eprintln!("this machine is too slow: this test shows nothing");
 }
 
 /// What a client has got when the answer ends, of which it begins to read when `change` is done.
