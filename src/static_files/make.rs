@@ -157,7 +157,8 @@ impl From<Held> for Made {
     }
 }
 
-/// A folder as a page or as JSON. `folder` is open for reading and lies at `path`.
+/// A folder as a page or as JSON, or nothing where it cannot be looked into. `folder` is open for
+/// reading and lies at `path`.
 ///
 /// # Errors
 ///
@@ -177,14 +178,17 @@ pub(super) async fn listed(
         hidden: files.options.hidden,
         symlinks: files.options.symlinks,
     };
-    let job = move || -> io::Result<(Held, u64)> {
-        let bytes = reader.read()?.encode(form);
+    let job = move || -> io::Result<Option<(Held, u64)>> {
+        let Some(read) = reader.read()? else { return Ok(None) };
+        let bytes = read.encode(form);
         let mut hasher = DefaultHasher::new(); // the same keys in each process and lane
         hasher.write(&bytes);
-        Ok((hold(bytes)?, hasher.finish()))
+        Ok(Some((hold(bytes)?, hasher.finish())))
     };
     let busy = |Busy| io::Error::from(io::ErrorKind::ResourceBusy);
-    let (held, hash) = workshop.run(job).await.map_err(busy)??;
+    let Some((held, hash)) = workshop.run(job).await.map_err(busy)?? else {
+        return Ok(Entry::new(Kind::Missing, files.generation()));
+    };
     let value = match form {
         Variant::Json => "application/json",
         _ => "text/html; charset=utf-8",
