@@ -257,7 +257,12 @@ fn append_line(out: &mut Vec<u8>, entry: &Entry<'_>, time: &str) {
 /// ends at its quote; `...` stands for what is over `ACCESS_LOG_FIELD_BYTES_MAX`.
 fn append_escaped(out: &mut Vec<u8>, value: &[u8]) {
     let room_end = out.len() + ACCESS_LOG_FIELD_BYTES_MAX;
-    for byte in value {
+    // Mostly all of it: one copy is a tenth of a microsecond cheaper than one for each byte.
+    let is_plain = |byte: &&u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    let plain = value.iter().take(ACCESS_LOG_FIELD_BYTES_MAX).take_while(is_plain).count();
+    let (plain, rest) = value.split_at(plain);
+    out.extend_from_slice(plain);
+    for byte in rest {
         let mut hexadecimal = *b"\\x00";
         let text: &[u8] = match byte {
             b'"' => b"\\\"",

@@ -36,6 +36,13 @@ impl Moment {
     }
 }
 
+/// Nanoseconds since 1970-01-01 UTC, as the times of files have them.
+#[must_use]
+pub fn unix_nanoseconds() -> i128 {
+    let time = clock_gettime(ClockId::RealtimeCoarse);
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+}
+
 /// Whole seconds since 1970-01-01 UTC.
 #[must_use]
 pub fn unix_seconds() -> u64 {

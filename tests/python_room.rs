@@ -442,7 +442,15 @@ impl Client<'_> {
         let head = format!("{head}\r\n\r\n").into_bytes();
         let peer = "[::ffff:192.0.2.7]:4711".parse().unwrap();
         let local = "192.0.2.1:8000".parse().unwrap();
-        self.gateway.call(WsgiRequest { head, path: None, script_name_bytes: 0, peer, local, body })
+        self.gateway.call(WsgiRequest {
+            head,
+            path: None,
+            user: None,
+            script_name_bytes: 0,
+            peer,
+            local,
+            body,
+        })
     }
 
     fn begin(&self, target: &str) -> Reply {
@@ -865,7 +873,8 @@ async fn environ(client: &Client<'_>, lane: usize, multithread: bool) {
     let body = RequestBody::Memory(b"abc".to_vec());
     let peer = "[::ffff:192.0.2.7]:4711".parse().unwrap();
     let local = "[::1]:8000".parse().unwrap();
-    let request = WsgiRequest { head, path: None, script_name_bytes: 5, peer, local, body };
+    let request =
+        WsgiRequest { head, path: None, user: None, script_name_bytes: 5, peer, local, body };
     // "/dump" is SCRIPT_NAME here, so the dispatcher of the test needs another way to `dump`.
     let answer = receive_all(client.gateway.call(request).unwrap()).await;
     assert_eq!(answer.end, End::Failed, "PATH_INFO does not begin with the script's name");

@@ -53,6 +53,7 @@ class Scenario:
     pipeline: int = 1
     requests_per_connection: int | None = None
     background: dict | None = None  # path, connections: a second load, whose answers are not counted
+    access_log: bool = False  # whether the servers write one
     saturates: bool = True  # whether a server that is not busy means that the load was the limit
     bars: dict = dataclasses.field(default_factory=dict)  # peer: the greatest ratio, at the most lanes
     bar_value: float | None = None  # the greatest value of corelane itself

@@ -31,6 +31,7 @@ class Job:
     lanes: int  # workers
     threads: int | None  # Python threads a lane; None is the server's default, 0 is inline
     scratch: pathlib.Path  # for configuration and process ids
+    access_log: bool = False  # whether a line for each answer is written, to a file in scratch
 
 
 @dataclasses.dataclass(frozen=True)

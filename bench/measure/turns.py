@@ -118,6 +118,7 @@ def started(bench, scenario, name, lanes):
         apps=APPS,
         lanes=lanes,
         threads=scenario.threads,
+        access_log=scenario.access_log,
         scratch=pathlib.Path(tempfile.mkdtemp(prefix=f"{name}-", dir=bench.scratch)),
     )
     job.scratch.chmod(0o755)  # nginx's worker is another user

@@ -100,6 +100,7 @@ fn request(head: &str) -> WsgiRequest {
     WsgiRequest {
         head: head.as_bytes().to_vec(),
         path: None,
+        user: None,
         script_name_bytes: 0,
         peer: "127.0.0.1:40000".parse().unwrap(),
         local: "127.0.0.1:8000".parse().unwrap(),

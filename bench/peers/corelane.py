@@ -1,4 +1,4 @@
-"""corelane, the release build, as its README starts it: no access log, everything else by default."""
+"""corelane, the release build, as its README starts it: no access log unless asked, all else by default."""
 
 import subprocess
 
@@ -15,6 +15,8 @@ def commands(job):
     if not program.exists():
         raise Missing("corelane is not built: cargo build --release")
     words = [program, "--workers", job.lanes, "--bind", f"127.0.0.1:{job.port}", "--log-level", "error"]
+    if job.access_log:
+        words += ["--access-logfile", job.scratch / "access.log"]
     if job.site:
         words += ["--static", f"/={job.site}"]
     if job.app:

@@ -1,7 +1,8 @@
 """nginx for static files, one worker process for each lane.
 
 Fair: the package of the distribution, with what its authors and every tuning guide switch on for files:
-sendfile, tcp_nopush, tcp_nodelay, open_file_cache with room for all files, no access log, keep-alive
+sendfile, tcp_nopush, tcp_nodelay, open_file_cache with room for all files, no access log (where the
+scenario wants one: its usual format, through a buffer as large as corelane's), keep-alive
 without an end (the default closes after 1000 requests, which would be charged to nginx), epoll with
 multi_accept, and as many connections as are asked for. reuseport where there is more than one worker,
 as corelane has it. In the pipelined scenario tcp_nopush makes its answers wait for the load's delayed
@@ -33,6 +34,7 @@ def commands(job):
 
 def start(job, inside, outside=""):
     """The command line for a configuration with `inside` its server and `outside` beside it."""
+    log = f"{job.scratch}/access.log combined buffer=32k flush=1s" if job.access_log else "off"
     reuseport = " reuseport" if job.lanes > 1 else ""
     text = f"""
 daemon off;
@@ -42,7 +44,7 @@ error_log stderr error;
 events {{ use epoll; multi_accept on; worker_connections 32768; }}
 http {{
   sendfile on; tcp_nopush on; tcp_nodelay on;
-  access_log off;
+  access_log {log};
   keepalive_timeout 75s; keepalive_requests 1000000000;
   open_file_cache max=4096 inactive=60s; open_file_cache_valid 30s; open_file_cache_min_uses 1;
   types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; text/plain txt; }}

@@ -17,7 +17,7 @@ sys.path.insert(0, str(BENCH))
 
 import peers
 from measure import answer, load, report, rows, scenario, turns
-from measure.server import Missing
+from measure.server import Job, Missing
 from measure.work import Work
 
 # Answers /13.txt as it is told: rightly until so many answers were given, then so.
@@ -210,8 +210,22 @@ class Scenarios(unittest.TestCase):
         for name in peers.names():
             module = peers.find(name)
             self.assertTrue(callable(module.commands) and callable(module.version), name)
-            if name not in ("corelane", "corelane-quiet", "floor"):
+            if name not in ("corelane", "corelane-quiet", "corelane-unlogged", "floor"):
                 self.assertIn("\nFair: ", module.__doc__, name)
+
+    def test_an_access_log_is_written_where_the_scenario_wants_one(self):
+        with tempfile.TemporaryDirectory() as folder:
+            job = Job(1, pathlib.Path(folder), None, BENCH, 1, None, pathlib.Path(folder))
+            for name, wanted in {"corelane": True, "corelane-unlogged": False, "nginx": True}.items():
+                for asked in (False, True):
+                    with self.subTest(name, asked=asked):
+                        try:
+                            [words] = peers.find(name).commands(dataclasses.replace(job, access_log=asked))
+                        except Missing as why:
+                            self.skipTest(str(why))
+                        file = pathlib.Path(words[-1])
+                        said = " ".join(map(str, words)) + (file.read_text() if file.is_file() else "")
+                        self.assertEqual("/access.log" in said, asked and wanted)
 
     def test_an_unknown_key_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -74,6 +74,7 @@ async fn relay(
         path: call.path.take(),
         script_name_bytes: call.script_name_bytes,
         peer: connection.peer.clone(),
+        user: call.user.take(),
         local: connection.local,
         body,
     };

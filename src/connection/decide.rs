@@ -95,7 +95,12 @@ pub(super) struct Look {
     /// The number of the folder.
     pub files: usize,
     pub question: static_files::Look,
+    /// What was learned before, which is still to be known when the disk has answered.
+    pub access: Option<Access>,
 }
+
+/// What a password was worth for a realm, by its number.
+pub(super) type Access = (usize, Result<auth::Verdict, Busy>);
 
 /// A password to be checked.
 pub(super) struct Prove {
@@ -108,7 +113,7 @@ pub(super) struct Prove {
 #[derive(Default)]
 pub(super) struct Learned {
     /// What the password was worth for a realm, when it was checked just now.
-    pub access: Option<(usize, Result<auth::Verdict, Busy>)>,
+    pub access: Option<Access>,
     /// What the disk said, when it was asked.
     pub file: Option<Result<Rc<Entry>, Trouble>>,
 }
@@ -148,6 +153,8 @@ pub(super) struct Call {
     pub head: Vec<u8>,
     /// The path in the place of the head's, where a rule has rewritten it.
     pub path: Option<Vec<u8>>,
+    /// Who has proved who they are, where a rule wants that.
+    pub user: Option<String>,
     /// The site's fields for the answer.
     pub overlay: Overlay,
     /// Whose error pages count.
@@ -193,6 +200,8 @@ pub(super) struct Desk<'connection> {
     pub number: u64,
     /// The site that the request is for, when that is known.
     pub site: Option<usize>,
+    /// Who has proved who they are, where a rule wants that.
+    user: Option<String>,
     /// The site's fields for the answer.
     pub overlay: Overlay,
 }
@@ -204,7 +213,7 @@ impl<'connection> Desk<'connection> {
         peer: Address,
         number: u64,
     ) -> Self {
-        Self { service, out, peer, number, site: None, overlay: Overlay::default() }
+        Self { service, out, peer, number, site: None, user: None, overlay: Overlay::default() }
     }
 
     /// Decides on one request, by what was learned about it so far.
@@ -251,19 +260,10 @@ impl<'connection> Desk<'connection> {
         }
         match judgement.verdict {
             Verdict::Proceed => self.route(request, site, path, None, learned),
-            Verdict::Rewrite(path) => {
-                // What is kept from clients by its own path is kept from them by every other one.
-                let judgement = judge_path(rules, request, path.clone());
-                if let Some(realm) = judgement.access
-                    && let Some(step) = self.refuse_entry(request, realm, &learned)
-                {
-                    return step;
-                }
-                match judgement.verdict {
-                    Verdict::Deny { status } => self.own_answer(request, Head::new(status)),
-                    _ => self.route(request, site, &path, Some(&path), learned),
-                }
-            }
+            Verdict::Rewrite(path) => match self.keep(request, rules, path.clone(), &learned) {
+                Some(step) => step,
+                None => self.route(request, site, &path, Some(&path), learned),
+            },
             Verdict::Redirect { status, location } => {
                 let mut head = Head::new(status);
                 head.field("Location", &location);
@@ -272,6 +272,50 @@ impl<'connection> Desk<'connection> {
             Verdict::Deny { status } => self.own_answer(request, Head::new(status)),
             Verdict::Preflight => self.own_answer(request, Head::new(204)),
         }
+    }
+
+    /// What is kept from clients by its own path is kept from them by every other one: where that
+    /// is not the one of the request, it is asked about here.
+    fn keep(
+        &mut self,
+        request: &Request<'_>,
+        rules: &Rules,
+        path: Vec<u8>,
+        learned: &Learned,
+    ) -> Option<Step> {
+        let judgement = judge_path(rules, request, path);
+        if let Some(realm) = judgement.access
+            && let Some(step) = self.refuse_entry(request, realm, learned)
+        {
+            return Some(step);
+        }
+        match judgement.verdict {
+            Verdict::Deny { status } => Some(self.own_answer(request, Head::new(status))),
+            // Nobody was asked for a password, so nothing but this may answer. The fields of the
+            // other path are not told, and a browser takes it for a refusal.
+            Verdict::Preflight => Some(self.own_answer(request, Head::new(204))),
+            Verdict::Proceed | Verdict::Rewrite(_) | Verdict::Redirect { .. } => None,
+        }
+    }
+
+    /// The same for a file that stands for another path: the index of a folder, a page without its
+    /// extension, a fallback.
+    fn keep_file(
+        &mut self,
+        request: &Request<'_>,
+        route: &Route,
+        below: &[u8],
+        entry: &Entry,
+        learned: &Learned,
+    ) -> Option<Step> {
+        let source = entry.file()?.source();
+        let policy = self.service.policies.get(self.site?)?;
+        if source.is_empty() || policy.rules.is_empty() || below.strip_prefix(b"/") == Some(source)
+        {
+            return None;
+        }
+        let path = [route.prefix.as_bytes(), b"/", source].concat();
+        self.keep(request, &policy.rules, path, learned)
     }
 
     /// What to do with somebody who may not ask, or of whom that is not known yet.
@@ -284,14 +328,17 @@ impl<'connection> Desk<'connection> {
         let realm = self.service.realms.get(number)?;
         let verdict = match &learned.access {
             Some((realm, verdict)) if *realm == number => verdict.clone(),
-            _ => match realm.check(request.header("authorization")) {
+            _ => match realm.check(request.only_header("authorization")) {
                 Check::Granted(user) => Ok(auth::Verdict::Granted(user)),
                 Check::Refused => Ok(auth::Verdict::Refused),
                 Check::Unknown(proof) => return Some(Step::Prove(Prove { realm: number, proof })),
             },
         };
         match verdict {
-            Ok(auth::Verdict::Granted(_)) => None,
+            Ok(auth::Verdict::Granted(user)) => {
+                self.user = Some(user.to_string());
+                None
+            }
             Ok(auth::Verdict::Refused) => {
                 let mut head = Head::new(401);
                 head.field("WWW-Authenticate", realm.challenge());
@@ -343,18 +390,22 @@ impl<'connection> Desk<'connection> {
         let files = self.service.files.get(number)?;
         let below = path.get(route.prefix.len()..).unwrap_or_default();
         let below = if below.is_empty() { Cow::Borrowed(b"/".as_slice()) } else { merged(below) };
-        let entry = match learned.file {
-            Some(Ok(entry)) => entry,
+        let entry = match &learned.file {
+            Some(Ok(entry)) => Rc::clone(entry),
             Some(Err(trouble)) => return Some(self.own_answer(request, trouble.head())),
             None => {
                 match static_files::ready(&self.service.cache.borrow(), files, &below, request) {
                     Ready::Entry(entry) => entry,
                     Ready::Look(question) => {
-                        return Some(Step::Look(Look { files: number, question }));
+                        let access = learned.access;
+                        return Some(Step::Look(Look { files: number, question, access }));
                     }
                 }
             }
         };
+        if let Some(step) = self.keep_file(request, route, &below, &entry, &learned) {
+            return Some(step);
+        }
         match file_answer::answer(self, request, entry) {
             Answer::Step(step) => Some(step),
             Answer::Nothing => None,
@@ -382,6 +433,7 @@ impl<'connection> Desk<'connection> {
             script_name_bytes: if mounted { route.prefix.len() } else { 0 },
             head: request.head.to_vec(),
             path: rewritten.map(<[u8]>::to_vec),
+            user: self.user.take(),
             overlay: std::mem::take(&mut self.overlay),
             site: self.site.unwrap_or(usize::MAX),
             facts: self.facts(request),

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use crate::connection::Connection;
 use crate::connection::Ended;
 use crate::connection::decide::Desk;
-use crate::connection::decide::Look;
 use crate::connection::decide::SendFile;
 use crate::connection::decide::Settlement;
 use crate::connection::decide::Step;
 use crate::connection::decide::Trouble;
+use crate::connection::outbox::Care;
 use crate::connection::record;
 use crate::connection::service::Service;
 use crate::limits::COPY_BODY_BYTES_MAX;
@@ -75,13 +75,17 @@ pub(super) fn answer(desk: &mut Desk<'_>, request: &Request<'_>, entry: Rc<Entry
 }
 
 /// Asks the disk. What fails is told in the log.
-pub(super) async fn look(service: &Service, look: Look) -> Result<Rc<Entry>, Trouble> {
-    let Look { files: number, question } = look;
+pub(super) async fn look(
+    service: &Service,
+    number: usize,
+    question: static_files::Look,
+) -> Result<Rc<Entry>, Trouble> {
     let Some(files) = service.files.get(number) else { return Err(Trouble::Disk) };
     let looking = static_files::Looking {
         io: service.io,
         cache: &service.cache,
         workshop: &service.workshop,
+        reading: &service.reading,
     };
     let path = question.path().escape_ascii().to_string();
     static_files::look(&looking, files, question).await.map_err(|error| {
@@ -104,7 +108,7 @@ pub(super) async fn whole(service: &Service, number: usize, path: &str) -> Optio
     let ready = static_files::ready_plain(&service.cache.borrow(), files, path.as_bytes());
     let entry = match ready {
         Ready::Entry(entry) => entry,
-        Ready::Look(question) => look(service, Look { files: number, question }).await.ok()?,
+        Ready::Look(question) => look(service, number, question).await.ok()?,
     };
     entry.file().is_some().then_some(entry)
 }
@@ -167,7 +171,7 @@ pub(super) async fn send_slice(
     mut slice: Range<u64>,
     sent_bytes: &mut u64,
 ) -> Result<(), Ended> {
-    let Connection { outbox, socket, watch, .. } = connection;
+    let Connection { outbox, socket, watch, service, .. } = connection;
     match &file.content {
         Content::Inline(memory) => {
             let body = in_memory(memory, &slice).unwrap_or_default();
@@ -178,12 +182,21 @@ pub(super) async fn send_slice(
         Content::Descriptor(fd) => {
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
-            let sent = outbox.send_file(socket, watch, fd, &mut slice).await;
+            let is_same = || file.has_same_bytes();
+            let care =
+                Care { is_hot: file.is_hot(), is_same: &is_same, transfers: service.transfers() };
+            let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice, care).await;
             *sent_bytes += slice.start - start;
             sent?;
             // It was written to meanwhile: what has left is neither the old nor the new one. Most
             // of it is still on its way, and a reset tells the peer that it is nothing.
-            if file.is_unwritten() { Ok(()) } else { Err(Ended::Reset) }
+            if !file.has_same_bytes() {
+                return Err(Ended::Reset);
+            }
+            if slice.start - start == file.size_bytes {
+                file.note_hot();
+            }
+            Ok(())
         }
     }
 }

@@ -234,8 +234,9 @@ impl Connection {
     async fn look(&mut self, look: Look) -> Result<Step, Ended> {
         self.flush().await?;
         let service = Rc::clone(&self.service);
-        let found = file_answer::look(&service, look).await;
-        Ok(self.step(Learned { file: Some(found), ..Learned::default() }))
+        let Look { files, question, access } = look;
+        let found = file_answer::look(&service, files, question).await;
+        Ok(self.step(Learned { file: Some(found), access }))
     }
 
     /// Has a password checked, then decides the same request again.

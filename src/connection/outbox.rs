@@ -1,22 +1,42 @@
 //! What a connection has to send: answers collected for one write, a file behind them, and the wait
 //! for a peer that is slow to read.
 
+use std::cell::Cell;
 use std::io;
 use std::io::IoSlice;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use crate::clock::Moment;
 use crate::connection::Ended;
 use crate::connection::deadline::Waiting;
 use crate::connection::deadline::Watch;
 use crate::connection::pace::Pace;
+use crate::limits::COLD_READ_BYTES;
 use crate::limits::SEND_WAIT_MAX;
 use crate::limits::SENDFILE_SLICE_BYTES;
+use crate::limits::SENDFILE_SLICE_BYTES_MAX;
+use crate::limits::SENDFILE_TURN_BYTES;
+use crate::uring::Io;
+use crate::uring::read_at::read_at;
+use crate::uring::residence::Residence;
+use crate::uring::residence::residence;
 use crate::uring::socket::End;
 use crate::uring::socket::More;
 use crate::uring::socket::Socket;
 use crate::uring::socket::would_block;
+
+/// What is known of a file that leaves by sendfile.
+#[derive(Clone, Copy)]
+pub(super) struct Care<'f> {
+    /// Whether all of it was in the page cache a moment ago.
+    pub is_hot: bool,
+    /// Whether its bytes still are those whose length was told.
+    pub is_same: &'f dyn Fn() -> bool,
+    /// The others that are on their way.
+    pub transfers: &'f Transfers,
+}
 
 /// The bytes collected so far.
 #[derive(Default)]
@@ -99,23 +119,41 @@ impl Outbox {
         (head, rest)
     }
 
-    /// Sends this slice of a file from the page cache, in pieces between which the other
-    /// connections of the lane have their turn. What is left of `slice` was not sent.
+    /// Sends this slice of a file, in pieces between which the other connections of the lane have
+    /// their turn: from the page cache, or by reading what is not there. What is left of `slice`
+    /// was not sent. Before each piece `care.is_same` is asked, so that a peer who is slow to read
+    /// has not got all of a mixture when its connection is reset.
     ///
     /// # Errors
     ///
-    /// As [`Outbox::flush`]; [`Ended::CutShort`] when the file has become shorter.
+    /// As [`Outbox::flush`]; [`Ended::Reset`] when the file is not the same; [`Ended::CutShort`]
+    /// when it has become shorter, or when the disk fails, which the log tells.
     pub(super) async fn send_file(
         &mut self,
+        io: Io,
         socket: &Socket,
         watch: &Watch,
-        file: &OwnedFd,
+        file: &Rc<OwnedFd>,
         slice: &mut Range<u64>,
+        care: Care<'_>,
     ) -> Result<(), Ended> {
+        let transfer = care.transfers.begin();
         let mut room = Room::new(socket, watch, self.held_bytes());
         while slice.start < slice.end {
+            if !(care.is_same)() {
+                return Err(Ended::Reset);
+            }
             let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
-            let piece = left.min(SENDFILE_SLICE_BYTES);
+            let piece =
+                left.min(if care.is_hot { transfer.piece_bytes() } else { SENDFILE_SLICE_BYTES });
+            // sendfile(2) would wait for the disk, and the whole lane with it.
+            if !care.is_hot
+                && residence(file, &(slice.start..slice.start + piece as u64))
+                    != Residence::Resident
+            {
+                self.send_cold(io, socket, watch, file, slice, care.is_same).await?;
+                continue;
+            }
             match socket.sendfile_now(file, &mut slice.start, piece) {
                 Ok(0) => return Err(Ended::CutShort),
                 Ok(moved) if moved == left => break,
@@ -130,6 +168,72 @@ impl Outbox {
             }
         }
         Ok(())
+    }
+
+    /// Reads a piece at the start of `slice` without making the lane wait, and sends it.
+    async fn send_cold(
+        &mut self,
+        io: Io,
+        socket: &Socket,
+        watch: &Watch,
+        file: &Rc<OwnedFd>,
+        slice: &mut Range<u64>,
+        is_same: &dyn Fn() -> bool,
+    ) -> Result<(), Ended> {
+        let left = usize::try_from(slice.end - slice.start).unwrap_or(usize::MAX);
+        let bytes = left.min(COLD_READ_BYTES);
+        let (read, buffer) = read_at(io, file, slice.start, Vec::with_capacity(bytes)).await;
+        match read {
+            Ok(0) => return Err(Ended::CutShort),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(%error, offset = slice.start, "a file could not be read");
+                return Err(Ended::CutShort);
+            }
+        }
+        if !is_same() {
+            return Err(Ended::Reset); // perhaps while it was read
+        }
+        // The allocator may have given more room than was asked for.
+        let piece = buffer.get(..left).unwrap_or(&buffer);
+        let more = if piece.len() < left { More::Follows } else { More::Nothing };
+        self.beside_bytes = buffer.capacity();
+        let sent = self.flush(socket, watch, piece, more).await;
+        self.beside_bytes = 0;
+        slice.start += piece.len() as u64;
+        sent
+    }
+}
+
+/// The files that leave by sendfile at this moment, over all connections of the lane.
+#[derive(Default)]
+pub(super) struct Transfers {
+    under_way: Cell<usize>,
+}
+
+/// Counts one of them as long as it lives.
+struct Transfer<'t> {
+    transfers: &'t Transfers,
+}
+
+impl Transfers {
+    fn begin(&self) -> Transfer<'_> {
+        self.under_way.set(self.under_way.get() + 1);
+        Transfer { transfers: self }
+    }
+}
+
+impl Transfer<'_> {
+    /// How much of it may go at once: the fewer there are, the more.
+    fn piece_bytes(&self) -> usize {
+        let share = SENDFILE_TURN_BYTES / self.transfers.under_way.get();
+        share.clamp(SENDFILE_SLICE_BYTES, SENDFILE_SLICE_BYTES_MAX)
+    }
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.transfers.under_way.set(self.transfers.under_way.get() - 1);
     }
 }
 
@@ -180,5 +284,26 @@ impl<'c> Room<'c> {
             return Err(Ended::TooSlow);
         }
         waited.map_err(|_| Ended::PeerGone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_transfers_have_larger_pieces_than_many() {
+        let transfers = Transfers::default();
+        let few = [transfers.begin(), transfers.begin()];
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES_MAX);
+        let most = SENDFILE_TURN_BYTES / SENDFILE_SLICE_BYTES;
+        let many: Vec<_> = (few.len()..most).map(|_| transfers.begin()).collect();
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES);
+        let more: Vec<_> = (0..most).map(|_| transfers.begin()).collect();
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES);
+        drop((many, more));
+        assert_eq!(few[0].piece_bytes(), SENDFILE_SLICE_BYTES_MAX);
+        drop(few);
+        assert_eq!(transfers.under_way.get(), 0);
     }
 }

@@ -19,6 +19,7 @@ use crate::connection::clients::Clients;
 use crate::connection::clients::Entrance;
 use crate::connection::closing::Closing;
 use crate::connection::deadline::Deadlines;
+use crate::connection::outbox::Transfers;
 use crate::limits::IDLE_ENDED_MAX;
 use crate::limits::SEND_BUFFER_BYTES_MAX;
 use crate::limits::SHORTAGE_NOTICE_TIME;
@@ -44,8 +45,10 @@ pub struct Service {
     pub files: Vec<Files>,
     /// What the lane knows of the files.
     pub cache: RefCell<FileCache>,
-    /// Where the lane has done what takes long.
+    /// Where the lane has done what takes CPU time.
     pub workshop: Workshop,
+    /// Where it has folders read, which may hang with their disk and must not hold up the others.
+    pub reading: Workshop,
     /// What each site says besides its routes, by its number.
     pub policies: Vec<SitePolicy>,
     /// Those whom some paths are kept for, by their number.
@@ -91,6 +94,7 @@ pub struct State {
     clients: Clients,
     closed: Notify,
     closing: Closing,
+    transfers: Transfers,
     /// Bytes in the temporary files of answers.
     answer_spools_bytes: Cell<u64>,
     answer_spools_shrink: Notify,
@@ -203,6 +207,11 @@ impl Service {
         is_news
     }
 
+    /// The files that are being sent.
+    pub(super) const fn transfers(&self) -> &Transfers {
+        &self.state.transfers
+    }
+
     /// Bytes that the lane's answers have in temporary files.
     pub(super) const fn answer_spools_bytes(&self) -> &Cell<u64> {
         &self.state.answer_spools_bytes
@@ -297,6 +306,7 @@ mod tests {
                 files: Vec::new(),
                 cache: RefCell::new(FileCache::new()),
                 workshop: Workshop::new(),
+                reading: Workshop::new(),
                 policies: Vec::new(),
                 realms: Vec::new(),
                 apps: Vec::new(),

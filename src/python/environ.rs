@@ -62,6 +62,8 @@ struct Keys {
     server_port: PyRef,
     remote_addr: PyRef,
     remote_port: PyRef,
+    remote_user: PyRef,
+    auth_type: PyRef,
     content_length: PyRef,
     http_host: PyRef,
     wsgi_input: PyRef,
@@ -97,6 +99,8 @@ impl EnvironMaker {
                 server_port: key("SERVER_PORT")?,
                 remote_addr: key("REMOTE_ADDR")?,
                 remote_port: key("REMOTE_PORT")?,
+                remote_user: key("REMOTE_USER")?,
+                auth_type: key("AUTH_TYPE")?,
                 content_length: key("CONTENT_LENGTH")?,
                 http_host: key("HTTP_HOST")?,
                 wsgi_input: key("wsgi.input")?,
@@ -136,6 +140,9 @@ impl EnvironMaker {
         let filler = Filler { attached, maker: self, dict: &dict };
         filler.request_line(&parsed, request.script_name_bytes)?;
         filler.peer(&request.peer)?;
+        if let Some(user) = &request.user {
+            filler.user(user)?;
+        }
         filler.server(request.local, &parsed, request.peer.scheme)?;
         filler.fields(&parsed)?;
         filler.body(&parsed, body)?;
@@ -209,6 +216,13 @@ impl Filler<'_> {
             Scheme::Http => Ok(()), // as in the template
             Scheme::Https => self.set(&keys.wsgi_url_scheme, &self.maker.https),
         }
+    }
+
+    /// Who has proved to the server who they are (RFC 3875 sections 4.1.1 and 4.1.11).
+    fn user(&self, user: &str) -> Result<(), Raised> {
+        let keys = &self.maker.keys;
+        self.set_latin1(&keys.remote_user, user.as_bytes())?;
+        self.set_latin1(&keys.auth_type, b"Basic")
     }
 
     fn server(&self, local: Address, request: &Request<'_>, scheme: Scheme) -> Result<(), Raised> {

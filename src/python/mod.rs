@@ -81,6 +81,8 @@ pub struct WsgiRequest {
     pub script_name_bytes: usize,
     /// Who asks.
     pub peer: Peer,
+    /// The user, where the server has asked for a password.
+    pub user: Option<String>,
     /// The address that the client connected to.
     pub local: Address,
     /// The whole body, decoded.

@@ -100,6 +100,16 @@ impl<'head> Request<'head> {
         let same = |field: &&httparse::Header<'head>| field.name.eq_ignore_ascii_case(name);
         self.headers.iter().find(same).map(|field| field.value)
     }
+
+    /// The value of a field that is no list: None where it is missing or comes twice, which makes a
+    /// list of it (RFC 9110 section 5.3).
+    #[must_use]
+    pub fn only_header(&self, name: &str) -> Option<&'head [u8]> {
+        let same = |field: &&httparse::Header<'head>| field.name.eq_ignore_ascii_case(name);
+        let mut fields = self.headers.iter().filter(same);
+        let first = fields.next()?;
+        fields.next().is_none().then_some(first.value)
+    }
 }
 
 impl Method {

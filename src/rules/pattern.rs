@@ -11,8 +11,8 @@
 //! ```
 //!
 //! The whole path must match, in its case. `/blog/**` is what is below the folder and the folder
-//! itself, with its slash or without: who keeps `/admin/**` for some means `/admin` as well. `?` and brackets stand for a byte and not for a
-//! character, as a path may be any bytes.
+//! itself, with its slash or without: who keeps `/admin/**` for some means `/admin` as well. `?`
+//! and brackets stand for a byte and not for a character, as a path may be any bytes.
 //!
 //! Most patterns are compared as bytes. The others become regular expressions of a kind that takes
 //! linear time for each path (no backtracking): it is a stranger who chooses the path.

@@ -5,6 +5,7 @@
 //! cache holds at most [`FILE_CACHE_ENTRIES_MAX`] entries (each with at most one descriptor) and at
 //! most [`FILE_CACHE_BYTES_MAX`] bytes. What goes first is decided by quick_cache (S3-FIFO).
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,6 +20,7 @@ use tokio::sync::Notify;
 use crate::clock::Moment;
 use crate::limits::FILE_CACHE_BYTES_MAX;
 use crate::limits::FILE_CACHE_ENTRIES_MAX;
+use crate::limits::MADE_FORMS_BYTES_MAX;
 use crate::request::accept_encoding::Coding;
 use crate::static_files::entry::Content;
 use crate::static_files::entry::Entry;
@@ -33,6 +35,8 @@ pub struct FileCache {
     entries: Cache<Key, Rc<Entry>, ByWeight>,
     /// What is being made just now, and who tells when it is done.
     making: HashMap<Key, Rc<Notify>>,
+    /// Bytes of all [`Room`]s.
+    made_bytes: Rc<Cell<usize>>,
 }
 
 /// What is asked for: a path of a folder, in a form.
@@ -71,6 +75,13 @@ pub(super) enum Known {
     Unknown,
 }
 
+/// Room for a form that is made, for as long as anybody holds it: the cache, or who still sends it
+/// when the cache has let it go.
+pub(super) struct Room {
+    bytes: usize,
+    made_bytes: Rc<Cell<usize>>,
+}
+
 /// Somebody's turn to make something. Dropped when it is done, or given up.
 pub(super) struct Making<'cache> {
     cache: &'cache RefCell<FileCache>,
@@ -83,7 +94,7 @@ impl FileCache {
     pub fn new() -> Self {
         let weight_max = FILE_CACHE_BYTES_MAX as u64;
         let entries = Cache::with_weighter(FILE_CACHE_ENTRIES_MAX, weight_max, ByWeight);
-        Self { entries, making: HashMap::new() }
+        Self { entries, making: HashMap::new(), made_bytes: Rc::default() }
     }
 
     /// Looks a place up. What was found beneath the root of another generation is stale, and so is
@@ -116,6 +127,15 @@ impl FileCache {
         Ok(Making { cache, key: place.to_key() })
     }
 
+    /// Room for so many bytes that are made; None where [`MADE_FORMS_BYTES_MAX`] are held.
+    pub(super) fn room(&self, bytes: usize) -> Option<Room> {
+        let made_bytes = self.made_bytes.get().saturating_add(bytes);
+        (made_bytes <= MADE_FORMS_BYTES_MAX).then(|| {
+            self.made_bytes.set(made_bytes);
+            Room { bytes, made_bytes: Rc::clone(&self.made_bytes) }
+        })
+    }
+
     /// Gives back every descriptor that entries hold, for when there are too few in the process.
     /// Gives how many those were; answers that are being sent keep theirs.
     pub fn release_descriptors(&mut self) -> usize {
@@ -143,6 +163,21 @@ impl FileCache {
 impl Default for FileCache {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Room {
+    /// Gives back what is more than this.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let spare_bytes = self.bytes.saturating_sub(bytes);
+        self.bytes -= spare_bytes;
+        self.made_bytes.update(|all| all.saturating_sub(spare_bytes));
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.shrink(0);
     }
 }
 
@@ -256,6 +291,23 @@ mod tests {
             assert!(cache.len() <= FILE_CACHE_ENTRIES_MAX);
         }
         assert!(cache.len() > FILE_CACHE_ENTRIES_MAX / 2, "the cache keeps what it has room for");
+    }
+
+    #[test]
+    fn what_is_made_has_room_until_nobody_holds_it() {
+        let cache = FileCache::new();
+        let mut first = cache.room(MADE_FORMS_BYTES_MAX - 10).unwrap();
+        assert!(cache.room(11).is_none(), "over the bound");
+        let second = cache.room(10).unwrap();
+        assert!(cache.room(1).is_none());
+        first.shrink(5);
+        assert!(
+            cache.room(MADE_FORMS_BYTES_MAX - 15).is_some(),
+            "what is not needed is given back"
+        );
+        drop(second);
+        drop(first);
+        assert!(cache.room(MADE_FORMS_BYTES_MAX).is_some());
     }
 
     #[test]

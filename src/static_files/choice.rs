@@ -24,6 +24,7 @@ use crate::static_files::Sidecars;
 use crate::static_files::cache::Known;
 use crate::static_files::cache::Place;
 use crate::static_files::cache::Variant;
+use crate::static_files::compress::Need;
 use crate::static_files::media_type::Weight;
 
 /// What a request says of the form that it would like.
@@ -41,7 +42,7 @@ pub(super) enum Next {
     /// Look which compressed files are beside the file.
     FindSidecars,
     /// Compress the file.
-    Compress(Coding),
+    Compress(Coding, Need),
 }
 
 impl Wish {
@@ -97,8 +98,10 @@ pub(super) fn next(
             return at(Variant::Sidecar(coding)).map_or(Next::FindSidecars, Next::Use);
         }
     }
-    if let Some(coding) = accepted.ranked().next().filter(|_| is_worth_it(files, file, accepted)) {
-        return at(Variant::Compressed(coding)).map_or(Next::Compress(coding), Next::Use);
+    if let Some(coding) = accepted.ranked().next()
+        && let Some(need) = need(files, file, accepted)
+    {
+        return at(Variant::Compressed(coding)).map_or(Next::Compress(coding, need), Next::Use);
     }
     Next::Use(as_it_is(files, plain, accepted))
 }
@@ -122,11 +125,18 @@ fn may_have_sidecars(files: &Files, file: &File) -> bool {
     files.options.sidecars == Sidecars::Used && file.weight() != Weight::Packed
 }
 
-/// Whether to compress a file: one that becomes smaller, or any for who takes nothing else.
-fn is_worth_it(files: &Files, file: &File, accepted: Accepted) -> bool {
-    let pays = file.weight() == Weight::Text && file.size_bytes >= COMPRESS_BYTES_MIN;
-    files.options.compression == Compression::On
-        && file.size_bytes <= COMPRESS_BYTES_MAX
-        && !file.is_incompressible()
-        && (pays || accepted.identity() == Plain::Refused)
+/// Whether a file needs to be compressed: one that becomes smaller, or any for who takes nothing
+/// else.
+fn need(files: &Files, file: &File, accepted: Accepted) -> Option<Need> {
+    if files.options.compression == Compression::Off || file.size_bytes > COMPRESS_BYTES_MAX {
+        return None;
+    }
+    let pays = file.weight() == Weight::Text
+        && file.size_bytes >= COMPRESS_BYTES_MIN
+        && file.is_settled()
+        && !file.is_incompressible();
+    match accepted.identity() {
+        Plain::Refused => Some(Need::InAnyCase),
+        Plain::Accepted => pays.then_some(Need::IfSmaller),
+    }
 }

@@ -7,15 +7,19 @@ use std::cell::Cell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
 use rustix::fs::Stat;
 
+use crate::clock;
 use crate::clock::Moment;
 use crate::limits::FILE_FRESH_TIME;
+use crate::limits::FILE_SETTLE_TIME;
 use crate::request::accept_encoding::Coding;
 use crate::response::Head;
 use crate::static_files::Sniffing;
+use crate::static_files::cache::Room;
 use crate::static_files::media_type::MediaType;
 use crate::static_files::media_type::Weight;
 use crate::static_files::precondition::Validators;
@@ -62,9 +66,15 @@ pub struct File {
     /// The version of the file itself that a compressed form belongs to.
     origin: Option<Identity>,
     memory_bytes: usize,
+    /// Held, not asked: where the bytes were made.
+    _room: Option<Room>,
     sidecars: Cell<Option<Presence>>,
     /// Whether it was found to be as small as it can be.
     incompressible: Cell<bool>,
+    /// When all of it was sent last, and was in the page cache then.
+    sent_hot: Cell<Option<Moment>>,
+    /// Whether nobody may have been writing it when it was taken.
+    settled: bool,
 }
 
 /// What is the same for all versions of what is at a path.
@@ -79,6 +89,14 @@ pub(super) struct Description {
     pub sniffing: Sniffing,
     /// The path of the file itself beneath the root, without a slash before it.
     pub source: Vec<u8>,
+}
+
+impl Description {
+    /// That of a compressed form. Where only those get one who refuse the file as it is, a cache
+    /// must know of it just here.
+    fn coded(self, coding: Coding) -> Self {
+        Self { coding: Some(coding), vary: Some("Accept-Encoding"), ..self }
+    }
 }
 
 /// Where the bytes of a file are.
@@ -135,10 +153,11 @@ impl Entry {
         self.generation.set(generation);
     }
 
-    /// Whether it is this version of this file.
+    /// Whether it is this version of this file, for certain.
     pub(super) fn is_version(&self, source: &[u8], identity: Identity) -> bool {
-        let same =
-            |file: &File| file.identity == Some(identity) && file.description.source == source;
+        let same = |file: &File| {
+            file.settled && file.identity == Some(identity) && file.description.source == source
+        };
         self.file().is_some_and(same)
     }
 
@@ -172,7 +191,7 @@ impl Identity {
     }
 
     /// Whether the same open file had the same bytes at both moments.
-    fn has_the_bytes_of(self, earlier: Self) -> bool {
+    pub(super) fn has_the_bytes_of(self, earlier: Self) -> bool {
         (self.size_bytes, self.modified_ns) == (earlier.size_bytes, earlier.modified_ns)
     }
 
@@ -182,10 +201,27 @@ impl Identity {
         self.size_bytes
     }
 
+    /// Whether somebody may be writing this version just now, as far as times tell. The clock of a
+    /// file may be a tick ahead of ours; one that claims to be from the future is believed nothing.
+    pub(super) fn is_settling(&self) -> bool {
+        let age_ns = clock::unix_nanoseconds() - self.modified_ns;
+        age_ns.unsigned_abs() < FILE_SETTLE_TIME.as_nanos()
+    }
+
     /// Within what a date of HTTP can say: a file may claim to be from any year.
     pub(super) fn modified_unix_seconds(&self) -> u64 {
         let seconds = (self.modified_ns / 1_000_000_000).clamp(0, HTTP_DATE_SECONDS_MAX.into());
         u64::try_from(seconds).unwrap_or(HTTP_DATE_SECONDS_MAX)
+    }
+
+    /// Whether a file with this time was modified before the one with the other, as far as its time
+    /// tells: some programs give what they make of a file its time, without the nanoseconds or a
+    /// part of them.
+    pub(super) fn is_older_than(&self, other: &Self) -> bool {
+        let steps_ns = [1_000_000_000, 1_000_000, 1_000];
+        let is_whole = |step_ns: &i128| self.modified_ns.rem_euclid(*step_ns) == 0;
+        let step_ns = steps_ns.into_iter().find(is_whole).unwrap_or(1);
+        self.modified_ns < other.modified_ns - other.modified_ns.rem_euclid(step_ns)
     }
 
     /// The modification time in nanoseconds and the size, in hexadecimal: the stem of a strong
@@ -208,6 +244,17 @@ impl File {
         Self::new(description, etag, identity, content)
     }
 
+    /// The same, but taken while somebody may have been writing it: its bytes are to be taken again
+    /// even if it then looks the same.
+    pub(super) fn unsettled(self) -> Self {
+        Self { settled: false, ..self }
+    }
+
+    /// Whether its bytes are those of its version for certain.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     /// A compressed form of `origin` that lies beside it.
     pub(super) fn sidecar(
         description: Description,
@@ -217,7 +264,7 @@ impl File {
         content: Content,
     ) -> Self {
         let etag = format!("\"{}-{}\"", identity.tag(), coding.token());
-        let description = Description { coding: Some(coding), ..description };
+        let description = description.coded(coding);
         Self { origin: Some(origin), ..Self::new(description, etag, identity, content) }
     }
 
@@ -229,14 +276,19 @@ impl File {
         made: Made,
     ) -> Self {
         let etag = format!("\"{}-{}{COMPRESSION_REVISION}\"", origin.tag(), coding.token());
-        let description = Description { coding: Some(coding), ..description };
+        let description = description.coded(coding);
         let modified = Modified::of(&origin);
-        Self { origin: Some(origin), ..Self::of_made(description, etag, Some(modified), made) }
+        Self { origin: Some(origin), ..Self::of_made(description, etag, modified, made) }
     }
 
     /// Bytes that come from no file, with a tag of their content.
     pub(super) fn page(description: Description, content_hash: u64, made: Made) -> Self {
-        Self::of_made(description, format!("\"{content_hash:x}\""), None, made)
+        Self::of_made(description, page_etag(content_hash), None, made)
+    }
+
+    /// Whether these are its bytes, which come from no file.
+    pub(super) fn is_page(&self, content_hash: u64) -> bool {
+        self.modified.is_none() && self.etag == page_etag(content_hash)
     }
 
     fn of_made(
@@ -245,9 +297,10 @@ impl File {
         modified: Option<Modified>,
         made: Made,
     ) -> Self {
-        let Made { content, bytes } = made;
+        let Made { content, bytes, room } = made;
         Self {
             memory_bytes: bytes,
+            _room: Some(room),
             ..Self::ready(description, etag, modified, bytes as u64, content)
         }
     }
@@ -262,7 +315,7 @@ impl File {
         Self {
             identity: Some(identity),
             memory_bytes,
-            ..Self::ready(description, etag, Some(modified), size_bytes, content)
+            ..Self::ready(description, etag, modified, size_bytes, content)
         }
     }
 
@@ -284,8 +337,11 @@ impl File {
             identity: None,
             origin: None,
             memory_bytes: 0,
+            _room: None,
             sidecars: Cell::new(None),
             incompressible: Cell::new(false),
+            sent_hot: Cell::new(None),
+            settled: true,
         };
         file.whole = file.head(200, &file.description.media_type.value);
         // 304 repeats what a cache must update, and nothing of the body (RFC 9110 section 15.4.5).
@@ -359,11 +415,11 @@ impl File {
         }
     }
 
-    /// Whether nobody has written to the open file since this entry was made. Its status-change
-    /// time does not count: that moves as well when a file is replaced by another, removed, renamed
-    /// or given other rights, all of which leave its bytes.
+    /// Whether the open file still has the bytes that it had, as far as its size and its time of
+    /// modification tell. For who is sending them: one that was replaced by another, or has got
+    /// other rights, still has.
     #[must_use]
-    pub fn is_unwritten(&self) -> bool {
+    pub fn has_same_bytes(&self) -> bool {
         match (&self.content, self.identity) {
             (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
                 .is_ok_and(|stat| Identity::of(&stat).has_the_bytes_of(identity)),
@@ -371,9 +427,30 @@ impl File {
         }
     }
 
+    /// Whether all of it was sent from the page cache a moment ago, or it is nowhere else: then it
+    /// is not asked where it is, which costs 1 to 2 us for each slice.
+    #[must_use]
+    pub fn is_hot(&self) -> bool {
+        let sent = self.sent_hot.get();
+        self.identity.is_none()
+            || sent.is_some_and(|sent| Moment::now().since(sent) < FILE_FRESH_TIME)
+    }
+
+    /// Notes that all of it has been sent just now.
+    pub fn note_hot(&self) {
+        self.sent_hot.set(Some(Moment::now()));
+    }
+
     /// Bytes of memory that it takes, in the process or in the kernel.
     pub(super) const fn memory_bytes(&self) -> usize {
         self.memory_bytes
+    }
+
+    /// The path of the file itself beneath the root, without a slash before it; empty for what is
+    /// no file. Its index, its page without extension and its compressed forms have the same.
+    #[must_use]
+    pub fn source(&self) -> &[u8] {
+        &self.description.source
     }
 
     pub(super) const fn description(&self) -> &Description {
@@ -401,6 +478,13 @@ impl File {
         (now.since(presence.checked) < FILE_FRESH_TIME).then_some(presence.codings)
     }
 
+    /// Notes that somebody is looking for them: others go on with what was known meanwhile.
+    pub(super) fn keep_sidecars(&self) {
+        if let Some(presence) = self.sidecars.get() {
+            self.note_sidecars(presence.codings);
+        }
+    }
+
     /// Notes which codings have a sidecar just now.
     pub(super) fn note_sidecars(&self, codings: [bool; Coding::ALL.len()]) {
         self.sidecars.set(Some(Presence { checked: Moment::now(), codings }));
@@ -418,17 +502,27 @@ impl File {
     }
 }
 
+fn page_etag(content_hash: u64) -> String {
+    format!("\"{content_hash:x}\"")
+}
+
 /// Bytes that the server has made, where they are now.
 pub(super) struct Made {
     pub content: Content,
     pub bytes: usize,
+    /// Of so many bytes.
+    pub room: Room,
 }
 
 impl Modified {
-    fn of(identity: &Identity) -> Self {
+    /// None where the file is from the future: nothing later than Date may be said (RFC 9110
+    /// section 8.8.2.1), and the present instead would be another time on each lane.
+    fn of(identity: &Identity) -> Option<Self> {
         let unix_seconds = identity.modified_unix_seconds();
         let time = UNIX_EPOCH + Duration::from_secs(unix_seconds);
-        Self { unix_seconds, text: httpdate::fmt_http_date(time) }
+        // The fine clock: times of files may be ahead of the coarse one (Linux 6.13).
+        (time <= SystemTime::now())
+            .then(|| Self { unix_seconds, text: httpdate::fmt_http_date(time) })
     }
 }
 
@@ -461,20 +555,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_from_any_year_has_a_date() {
+    fn only_what_was_written_just_now_may_still_be_being_written() {
+        let settle_ns = i128::try_from(FILE_SETTLE_TIME.as_nanos()).unwrap();
+        let at = |age_ns: i128| {
+            let modified_ns = clock::unix_nanoseconds() - age_ns;
+            Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 }
+        };
+        assert!(at(0).is_settling());
+        assert!(at(-settle_ns / 2).is_settling(), "its clock is ahead of ours");
+        assert!(!at(settle_ns).is_settling());
+        assert!(!at(i128::from(i64::MAX) / 2).is_settling());
+        assert!(!at(-3_600_000_000_000).is_settling(), "from the future");
+    }
+
+    #[test]
+    fn a_file_from_any_past_year_has_a_date() {
         let cases = [
-            (i64::MIN, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (-1, "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
-            (253_402_300_799, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            (253_402_300_800, "Fri, 31 Dec 9999 23:59:59 GMT"),
-            (i64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (i64::MIN, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (-1, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (784_111_777, Some("Sun, 06 Nov 1994 08:49:37 GMT")),
+            (253_402_300_799, None),
+            (253_402_300_800, None),
+            (i64::MAX, None),
         ];
         for (seconds, date) in cases {
-            let modified_ns = i128::from(seconds) * 1_000_000_000;
-            let identity =
-                Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 };
-            assert_eq!(Modified::of(&identity).text, date);
+            let modified = Modified::of(&modified_at(i128::from(seconds) * 1_000_000_000));
+            assert_eq!(modified.map(|modified| modified.text).as_deref(), date);
         }
+    }
+
+    #[test]
+    fn times_are_compared_as_exactly_as_both_are_told() {
+        const FILE: i128 = 1_700_000_000_987_654_321;
+        for (sidecar, is_older) in [
+            (FILE + 1, false),
+            (FILE, false),
+            (FILE - 1, true),
+            (FILE - 321, false),
+            (FILE - 654_321, false),
+            (FILE - 987_654_321, false),
+            (FILE - 1_321, true),
+            (FILE - 1_654_321, true),
+            (FILE - 1_987_654_321, true),
+        ] {
+            let older = modified_at(sidecar).is_older_than(&modified_at(FILE));
+            assert_eq!(older, is_older, "{sidecar}");
+        }
+    }
+
+    fn modified_at(modified_ns: i128) -> Identity {
+        Identity { device: 1, inode: 1, size_bytes: 0, modified_ns, changed_ns: 0 }
     }
 }

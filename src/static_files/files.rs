@@ -15,7 +15,7 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use crate::clock::Moment;
-use crate::limits::FILE_FRESH_TIME;
+use crate::limits::ROOT_FRESH_TIME;
 use crate::static_files::Options;
 use crate::static_files::media_type::Types;
 use crate::static_files::resolve::Ground;
@@ -71,7 +71,7 @@ impl Files {
     /// nowhere, the old one stays: a deploy may be half done.
     pub(super) async fn refresh(&self, io: Io) {
         let now = Moment::now();
-        if now.since(self.checked.get()) < FILE_FRESH_TIME {
+        if now.since(self.checked.get()) < ROOT_FRESH_TIME {
             return;
         }
         self.checked.set(now); // others go on with the old one meanwhile

@@ -190,7 +190,8 @@ fn summary(page: &mut String, entries: &[Listed], completeness: Completeness) {
 }
 
 /// The entries as JSON: the members of nginx's `autoindex_format json`, and `href`, which is right
-/// for every name on a page with a slash at its end, while bytes in `name` that are not UTF-8 are replaced.
+/// for every name on a page with a slash at its end, while bytes in `name` that are not UTF-8 are
+/// replaced.
 #[must_use]
 pub(super) fn json(entries: &[Listed]) -> Vec<u8> {
     let mut text = String::with_capacity(2 + 160 * entries.len());

@@ -10,7 +10,6 @@ use std::io;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
 use rustix::fs::MemfdFlags;
@@ -20,7 +19,11 @@ use crate::request::accept_encoding::Coding;
 use crate::static_files::Entry;
 use crate::static_files::Files;
 use crate::static_files::Kind;
+use crate::static_files::Looking;
+use crate::static_files::cache::Place;
+use crate::static_files::cache::Room;
 use crate::static_files::cache::Variant;
+use crate::static_files::compress::Need;
 use crate::static_files::compress::compress;
 use crate::static_files::entry::Content;
 use crate::static_files::entry::Description;
@@ -33,7 +36,6 @@ use crate::static_files::media_type::Weight;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
 use crate::workshop::Busy;
-use crate::workshop::Workshop;
 
 /// What came of loading or making.
 pub(super) enum Outcome<T> {
@@ -49,82 +51,68 @@ pub(super) async fn load(io: Io, fd: OwnedFd, identity: Identity) -> io::Result<
     if size_bytes > INLINE_FILE_BYTES_MAX {
         return Ok(Outcome::Done(Content::Descriptor(fd)));
     }
-    // One byte more than the size, so that a file that has grown is noticed.
-    let size_bytes = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-    let mut bytes = Vec::with_capacity(size_bytes + 1);
-    loop {
-        let offset = bytes.len() as u64;
-        let (read, filled) = read_at(io, &fd, offset, bytes).await;
-        bytes = filled;
-        if read? == 0 || bytes.len() > size_bytes {
-            break;
-        }
-    }
+    let bytes = read(io, &fd, size_bytes).await?;
     let stat = rustix::fs::fstat(&*fd)?;
-    if bytes.len() != size_bytes || Identity::of(&stat) != identity {
+    if bytes.len() as u64 != size_bytes || !Identity::of(&stat).has_the_bytes_of(identity) {
         return Ok(Outcome::Changed);
     }
     Ok(Outcome::Done(Content::Inline(bytes.into_boxed_slice())))
 }
 
-/// A compressed form of a file; None when it would not be smaller, or when the workshop is busy,
-/// and the file is sent as it is.
+/// The bytes of a file of about this size. More or fewer of them: it has changed.
+async fn read(io: Io, fd: &Rc<OwnedFd>, size_bytes: u64) -> io::Result<Vec<u8>> {
+    // One byte more than the size, so that a file that has grown is noticed.
+    let size_bytes = usize::try_from(size_bytes).map_err(io::Error::other)?;
+    let mut bytes = Vec::with_capacity(size_bytes + 1);
+    loop {
+        let offset = bytes.len() as u64;
+        let (read, filled) = read_at(io, fd, offset, bytes).await;
+        bytes = filled;
+        if read? == 0 || bytes.len() > size_bytes {
+            return Ok(bytes);
+        }
+    }
+}
+
+/// A compressed form of a file; None when it would not be smaller, or when the workshop is busy or
+/// too much is held that was made, and the file is sent as it is.
 ///
 /// # Errors
 ///
 /// Of reading the file, or of memory for the result.
 pub(super) async fn compressed(
-    workshop: &Workshop,
+    lane: &Looking<'_>,
     file: &File,
     coding: Coding,
+    need: Need,
 ) -> io::Result<Outcome<Option<File>>> {
     let Some(origin) = file.identity() else { return Ok(Outcome::Done(None)) };
-    let source = Source::of(file)?;
-    let size_bytes = file.size_bytes;
-    let job = move || compress(coding, &source.read(size_bytes)?).map(hold).transpose();
-    let made: io::Result<Option<Held>> = match workshop.run(job).await {
-        Ok(made) => made,
+    // The form is smaller than the file, or hardly larger.
+    let most_bytes = usize::try_from(file.size_bytes).unwrap_or(usize::MAX);
+    let room = lane.cache.borrow().room(most_bytes);
+    let Some(mut room) = room else { return Ok(Outcome::Done(None)) };
+    let bytes = match &file.content {
+        Content::Inline(bytes) => bytes.to_vec(),
+        Content::Descriptor(fd) => read(lane.io, fd, file.size_bytes).await?,
+    };
+    if bytes.len() as u64 != file.size_bytes {
+        return Ok(Outcome::Changed);
+    }
+    let job = move || compress(coding, &bytes, need).map(hold).transpose();
+    let made = match lane.workshop.run(job).await {
+        Ok(made) => made?,
         Err(Busy) => return Ok(Outcome::Done(None)),
     };
-    let made = match made {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Outcome::Changed),
-        made => made?,
-    };
-    if !file.is_unchanged() {
+    if !file.has_same_bytes() {
         return Ok(Outcome::Changed);
     }
     let Some(held) = made else {
         file.note_incompressible();
         return Ok(Outcome::Done(None));
     };
+    room.shrink(held.bytes());
     let description = file.description().clone();
-    Ok(Outcome::Done(Some(File::compressed(description, coding, origin, held.into()))))
-}
-
-/// The bytes of a file for another thread.
-enum Source {
-    Memory(Box<[u8]>),
-    Open(OsFile),
-}
-
-impl Source {
-    fn of(file: &File) -> io::Result<Self> {
-        Ok(match &file.content {
-            Content::Inline(bytes) => Self::Memory(bytes.clone()),
-            Content::Descriptor(fd) => Self::Open(OsFile::from(fd.try_clone()?)),
-        })
-    }
-
-    fn read(self, size_bytes: u64) -> io::Result<Box<[u8]>> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes),
-            Self::Open(file) => {
-                let mut bytes = vec![0; usize::try_from(size_bytes).map_err(io::Error::other)?];
-                file.read_exact_at(&mut bytes, 0)?;
-                Ok(bytes.into_boxed_slice())
-            }
-        }
-    }
+    Ok(Outcome::Done(Some(File::compressed(description, coding, origin, held.in_room(room)))))
 }
 
 /// Bytes that were made, on their way from another thread.
@@ -145,31 +133,39 @@ fn hold(bytes: Vec<u8>) -> io::Result<Held> {
     Ok(Held::Kernel(OwnedFd::from(file), bytes.len()))
 }
 
-impl From<Held> for Made {
-    fn from(held: Held) -> Self {
-        match held {
-            Held::Inline(bytes) => {
-                let count = bytes.len();
-                Self { content: Content::Inline(bytes), bytes: count }
-            }
-            Held::Kernel(fd, bytes) => Self { content: Content::Descriptor(Rc::new(fd)), bytes },
+impl Held {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Inline(bytes) => bytes.len(),
+            Self::Kernel(_, bytes) => *bytes,
         }
+    }
+
+    fn in_room(self, room: Room) -> Made {
+        let bytes = self.bytes();
+        let content = match self {
+            Self::Inline(bytes) => Content::Inline(bytes),
+            Self::Kernel(fd, _) => Content::Descriptor(Rc::new(fd)),
+        };
+        Made { content, bytes, room }
     }
 }
 
-/// A folder as a page or as JSON, or nothing where it cannot be looked into. `folder` is open for
-/// reading and lies at `path`.
+/// A folder as a page or as JSON, or nothing where it cannot be entered. `folder` is open for
+/// reading and lies at the place's path. None where it is `known` as it is.
 ///
 /// # Errors
 ///
-/// Of reading it; [`io::ErrorKind::ResourceBusy`] when the workshop is busy.
+/// Of reading it; [`io::ErrorKind::ResourceBusy`] when the workshop is busy, or too much is held
+/// that was made.
 pub(super) async fn listed(
-    workshop: &Workshop,
+    lane: &Looking<'_>,
     files: &Files,
     folder: &OwnedFd,
-    path: &[u8],
-    form: Variant,
-) -> io::Result<Entry> {
+    place: Place<'_>,
+    known: Option<&Entry>,
+) -> io::Result<Option<Kind>> {
+    let Place { variant: form, path, .. } = place;
     let root = files.root().as_fd().try_clone_to_owned()?;
     let reader = listing::Reader {
         root,
@@ -185,10 +181,14 @@ pub(super) async fn listed(
         hasher.write(&bytes);
         Ok(Some((hold(bytes)?, hasher.finish())))
     };
-    let busy = |Busy| io::Error::from(io::ErrorKind::ResourceBusy);
-    let Some((held, hash)) = workshop.run(job).await.map_err(busy)?? else {
-        return Ok(Entry::new(Kind::Missing, files.generation()));
+    let busy = || io::Error::from(io::ErrorKind::ResourceBusy);
+    let Some((held, hash)) = lane.reading.run(job).await.map_err(|Busy| busy())?? else {
+        return Ok(Some(Kind::Missing));
     };
+    if known.and_then(Entry::file).is_some_and(|file| file.is_page(hash)) {
+        return Ok(None); // those who still send it share it
+    }
+    let room = lane.cache.borrow().room(held.bytes()).ok_or_else(busy)?;
     let value = match form {
         Variant::Json => "application/json",
         _ => "text/html; charset=utf-8",
@@ -201,6 +201,5 @@ pub(super) async fn listed(
         sniffing: files.options.sniffing,
         source: Vec::new(),
     };
-    let page = File::page(description, hash, held.into());
-    Ok(Entry::new(Kind::File(Box::new(page)), files.generation()))
+    Ok(Some(Kind::File(Box::new(File::page(description, hash, held.in_room(room))))))
 }

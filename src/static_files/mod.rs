@@ -59,6 +59,7 @@ pub use reply::Reply;
 pub use reply::answer;
 pub use resolve::Slash;
 
+use crate::limits::FILE_SETTLE_TIME;
 use crate::limits::FORM_STEPS_MAX;
 use crate::limits::OPEN_TRIES_MAX;
 use crate::request::Request;
@@ -71,6 +72,7 @@ use cache::Place;
 use cache::Variant;
 use choice::Next;
 use choice::Wish;
+use compress::Need;
 use entry::Description;
 use entry::Identity;
 use make::Outcome;
@@ -83,8 +85,10 @@ pub struct Looking<'lane> {
     pub io: Io,
     /// What it knows.
     pub cache: &'lane RefCell<FileCache>,
-    /// Where it has done what takes long.
+    /// Where it has done what takes CPU time.
     pub workshop: &'lane Workshop,
+    /// Where it has read what may take long to come.
+    pub reading: &'lane Workshop,
 }
 
 /// What a lane has for a request.
@@ -155,7 +159,7 @@ fn known(
         Kind::File(_) => {
             match choice::next(cache, files, path, &plain, choice::accepted(request)) {
                 Next::Use(entry) => Some(entry),
-                Next::FindSidecars | Next::Compress(_) => None,
+                Next::FindSidecars | Next::Compress(..) => None,
             }
         }
         Kind::Folder => fresh(Wish::of(request).page, path),
@@ -186,18 +190,18 @@ pub async fn look(lane: &Looking<'_>, files: &Files, look: Look) -> io::Result<R
 /// What is on disk at a path.
 async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<Entry>> {
     let place = Place { files: files.number, variant: Variant::Plain, path };
+    let known = match lane.cache.borrow().look_up(place, files.generation()) {
+        Known::Fresh(entry) => return Ok(entry),
+        Known::Stale(entry) => Some(entry),
+        Known::Unknown => None,
+    };
+    let mut has_waited = false;
     for _ in 0..OPEN_TRIES_MAX {
-        let generation = files.generation();
-        let known = match lane.cache.borrow().look_up(place, generation) {
-            Known::Fresh(entry) => return Ok(entry),
-            Known::Stale(entry) => Some(entry),
-            Known::Unknown => None,
-        };
+        let (root, generation) = (files.root(), files.generation());
         if let Some(known) = &known {
             // Others use the stale entry while this look lasts, instead of looking as well.
             known.renew(generation);
         }
-        let root = files.root();
         let kind = match give_back(lane, files.ground(lane.io, &root).resolve(path).await)? {
             None => continue,
             Some(Found::Missing) => Kind::Missing,
@@ -205,14 +209,21 @@ async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<
             Some(Found::Folder(_)) => Kind::Folder,
             Some(Found::File(OpenFile { fd, stat, source })) => {
                 let identity = Identity::of(&stat);
-                if let Some(known) = known.filter(|known| known.is_version(&source, identity)) {
+                if let Some(known) = known.as_ref().filter(|it| it.is_version(&source, identity)) {
                     known.renew(generation);
-                    return Ok(known);
+                    return Ok(Rc::clone(known));
+                }
+                let is_settling = identity.is_settling();
+                if is_settling && !has_waited {
+                    has_waited = true;
+                    drop(fd);
+                    tokio::time::sleep(FILE_SETTLE_TIME).await;
+                    continue;
                 }
                 match make::load(lane.io, fd, identity).await? {
                     Outcome::Done(content) => {
-                        let description = describe(files, source);
-                        Kind::File(Box::new(File::plain(description, identity, content)))
+                        let file = File::plain(describe(files, source), identity, content);
+                        Kind::File(Box::new(if is_settling { file.unsettled() } else { file }))
                     }
                     Outcome::Changed => continue,
                 }
@@ -270,8 +281,8 @@ async fn form(
         match next {
             Next::Use(entry) => return Ok(entry),
             Next::FindSidecars => find_sidecars(lane, files, path, &plain).await?,
-            Next::Compress(coding) => {
-                if !compress(lane, files, path, &plain, coding).await? {
+            Next::Compress(coding, need) => {
+                if !compress(lane, files, path, &plain, (coding, need)).await? {
                     break;
                 }
             }
@@ -291,6 +302,7 @@ async fn find_sidecars(
     let Some(file) = plain.file() else { return Ok(()) };
     let Some(origin) = file.identity() else { return Ok(()) };
     let (root, generation) = (files.root(), files.generation());
+    file.keep_sidecars();
     let mut present = [false; Coding::ALL.len()];
     for coding in Coding::ALL {
         let source = [&file.description().source, coding.extension().as_bytes()].concat();
@@ -299,8 +311,8 @@ async fn find_sidecars(
             continue;
         };
         let identity = Identity::of(&open.stat);
-        // gzip and brotli give their files the time of the original, some without its nanoseconds.
-        if identity.modified_unix_seconds() < origin.modified_unix_seconds() {
+        // It may just be being written.
+        if identity.is_settling() || identity.is_older_than(&origin) {
             continue;
         }
         let place = Place { files: files.number, variant: Variant::Sidecar(coding), path };
@@ -332,7 +344,7 @@ async fn compress(
     files: &Files,
     path: &[u8],
     plain: &Rc<Entry>,
-    coding: Coding,
+    (coding, need): (Coding, Need),
 ) -> io::Result<bool> {
     let Some(file) = plain.file() else { return Ok(false) };
     let place = Place { files: files.number, variant: Variant::Compressed(coding), path };
@@ -343,7 +355,7 @@ async fn compress(
             return Ok(true);
         }
     };
-    Ok(match make::compressed(lane.workshop, file, coding).await? {
+    Ok(match make::compressed(lane, file, coding, need).await? {
         Outcome::Done(Some(form)) => {
             let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), files.generation()));
             lane.cache.borrow_mut().put(place, entry);
@@ -365,11 +377,11 @@ async fn listing(
     let place = Place { files: files.number, variant: form, path };
     for _ in 0..OPEN_TRIES_MAX {
         let generation = files.generation();
-        match lane.cache.borrow().look_up(place, generation) {
+        let known = match lane.cache.borrow().look_up(place, generation) {
             Known::Fresh(entry) => return Ok(entry),
-            Known::Stale(entry) => entry.renew(generation),
-            Known::Unknown => {}
-        }
+            Known::Stale(entry) => Some(entry),
+            Known::Unknown => None,
+        };
         let _making = match FileCache::begin(lane.cache, place) {
             Ok(making) => making,
             Err(done) => {
@@ -377,17 +389,28 @@ async fn listing(
                 continue;
             }
         };
+        if let Some(known) = &known {
+            known.renew(generation); // for others, while this look lasts
+        }
         let root = files.root();
         let found = give_back(lane, files.ground(lane.io, &root).resolve(path).await)?;
         let entry = match found {
             None => continue,
             Some(Found::Folder(folder)) => {
-                make::listed(lane.workshop, files, &folder, path, form).await?
+                let made = make::listed(lane, files, &folder, place, known.as_deref()).await?;
+                match (made, known) {
+                    (None, Some(known)) => {
+                        known.renew(generation);
+                        return Ok(known);
+                    }
+                    (None, None) => continue,
+                    (Some(kind), _) => kind,
+                }
             }
             // It has got an index, or is gone, since the look before.
-            Some(_) => Entry::new(Kind::Missing, generation),
+            Some(_) => Kind::Missing,
         };
-        let entry = Rc::new(entry);
+        let entry = Rc::new(Entry::new(entry, generation));
         lane.cache.borrow_mut().put(place, Rc::clone(&entry));
         return Ok(entry);
     }

@@ -88,7 +88,7 @@ fn of_file<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> {
 
 fn in_range<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> {
     // Range counts for GET alone (RFC 9110 section 14.2).
-    let asked = match request.header("range") {
+    let asked = match request.only_header("range") {
         Some(value)
             if request.method == Method::Get
                 && precondition::range_counts(request, file.validators()) =>
@@ -97,6 +97,7 @@ fn in_range<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> 
         }
         _ => Asked::Whole,
     };
+    let whole = || Reply::Bytes(Cow::Borrowed(&file.whole), file, Body::Slice(0..file.size_bytes));
     match asked {
         Asked::Slice(slice) => {
             let mut head = file.head(206, file.media_type());
@@ -107,12 +108,14 @@ fn in_range<'entry>(request: &Request<'_>, file: &'entry File) -> Reply<'entry> 
         // A coding in the head would be said of the parts' wrapping as well: the whole instead.
         Asked::Several(ranges) if !file.is_coded() => {
             let multipart = Multipart::new(file.media_type(), file.size_bytes, &ranges);
+            // A long media type stands in each part.
+            if multipart.size_bytes > file.size_bytes {
+                return whole();
+            }
             let head = file.head(206, &multipart.content_type());
             Reply::Bytes(Cow::Owned(head), file, Body::Parts(Box::new(multipart)))
         }
-        Asked::Whole | Asked::Several(_) => {
-            Reply::Bytes(Cow::Borrowed(&file.whole), file, Body::Slice(0..file.size_bytes))
-        }
+        Asked::Whole | Asked::Several(_) => whole(),
         Asked::Unsatisfiable => {
             let mut head = Head::new(416);
             head.field("Content-Range", format!("bytes */{}", file.size_bytes));

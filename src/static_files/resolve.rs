@@ -80,7 +80,7 @@ impl Ground<'_> {
     ///
     /// # Errors
     ///
-    /// Only what is our trouble and not the path's: EMFILE, ENFILE, ENOMEM, EIO.
+    /// Only what is our trouble or the disk's, and not the path's: EMFILE, ENOMEM, EIO and others.
     pub(super) async fn resolve(self, path: &[u8]) -> io::Result<Found> {
         let Some(relative) = servable(path, self.options.hidden) else { return Ok(Found::Missing) };
         let (bare, form) = match relative.strip_suffix(b"/") {
@@ -92,7 +92,12 @@ impl Ground<'_> {
             Opened::File(fd, stat) => {
                 return Ok(Found::File(OpenFile { fd, stat, source: relative.to_vec() }));
             }
-            Opened::Folder(fd) => match self.folder(fd, bare, form).await? {
+            Opened::Folder(fd) => match self.folder(Some(fd), bare, form).await? {
+                Found::Missing => {}
+                found => return Ok(found),
+            },
+            // A folder may be closed to those who would list it, and open to who knows a name.
+            Opened::Closed => match self.folder(None, bare, form).await? {
                 Found::Missing => {}
                 found => return Ok(found),
             },
@@ -112,12 +117,12 @@ impl Ground<'_> {
     pub(super) async fn file(self, relative: &[u8]) -> io::Result<Option<OpenFile>> {
         match self.open(relative).await? {
             Opened::File(fd, stat) => Ok(Some(OpenFile { fd, stat, source: relative.to_vec() })),
-            Opened::Folder(_) | Opened::Nothing => Ok(None),
+            Opened::Folder(_) | Opened::Closed | Opened::Nothing => Ok(None),
         }
     }
 
-    /// The index of a folder, or the folder itself.
-    async fn folder(self, fd: OwnedFd, bare: &[u8], form: Form) -> io::Result<Found> {
+    /// The index of a folder, or the folder itself where it may be read.
+    async fn folder(self, fd: Option<OwnedFd>, bare: &[u8], form: Form) -> io::Result<Found> {
         for name in &self.options.index {
             let source = joined(bare, name.as_bytes());
             let Some(file) = self.file(&source).await? else { continue };
@@ -129,11 +134,11 @@ impl Ground<'_> {
                 _ => Found::File(file),
             });
         }
-        Ok(match (self.options.listing, form) {
-            (Listing::Off, _) => Found::Missing,
+        Ok(match (self.options.listing, form, fd) {
+            (Listing::Off, ..) | (Listing::On, _, None) => Found::Missing,
             // Its links are relative, so it has no other address.
-            (Listing::On, Form::Bare) => Found::Moved(Slash::Added),
-            (Listing::On, Form::Slashed | Form::Root) => Found::Folder(fd),
+            (Listing::On, Form::Bare, Some(_)) => Found::Moved(Slash::Added),
+            (Listing::On, Form::Slashed | Form::Root, Some(fd)) => Found::Folder(fd),
         })
     }
 
@@ -194,6 +199,8 @@ fn servable(path: &[u8], hidden: Hidden) -> Option<&[u8]> {
 enum Opened {
     File(OwnedFd, Box<Stat>),
     Folder(OwnedFd),
+    /// Something that may not be read.
+    Closed,
     Nothing,
 }
 
@@ -206,6 +213,7 @@ where
             Ok(fd) => return classify(fd),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::AGAIN) => {}
+                Some(Errno::ACCESS) => return Ok(Opened::Closed),
                 Some(errno) if is_trouble(errno) => return Err(error),
                 _ => return Ok(Opened::Nothing),
             },
@@ -226,7 +234,20 @@ fn classify(fd: OwnedFd) -> io::Result<Opened> {
 /// Errors that say nothing of the path. Everything else (ENOENT, ENOTDIR, EXDEV, ELOOP, EACCES,
 /// ENAMETOOLONG, ENXIO ...) means that nothing can be served at it.
 fn is_trouble(errno: Errno) -> bool {
-    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::IO | Errno::NOSYS)
+    let ours = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOSYS];
+    // A disk that fails, is damaged, was taken out, or whose server is gone (NFS, FUSE).
+    let disks = [
+        Errno::IO,
+        Errno::UCLEAN,
+        Errno::BADMSG,
+        Errno::NOMEDIUM,
+        Errno::STALE,
+        Errno::NOTCONN,
+        Errno::CONNABORTED,
+        Errno::TIMEDOUT,
+        Errno::HOSTDOWN,
+    ];
+    ours.contains(&errno) || disks.contains(&errno)
 }
 
 #[cfg(test)]
@@ -252,6 +273,20 @@ mod tests {
             assert_eq!(found, failures < OPEN_TRIES_MAX, "{failures} failures");
             assert_eq!(tries, (failures + 1).min(OPEN_TRIES_MAX));
         }
+    }
+
+    #[test]
+    fn a_disk_that_fails_does_not_look_as_if_nothing_were_there() {
+        let runtime = Runtime::epoll().unwrap();
+        let opened = |errno| runtime.block_on(try_to_open(|| ready(Err(io::Error::from(errno)))));
+        for errno in [Errno::IO, Errno::STALE, Errno::NOTCONN, Errno::UCLEAN, Errno::MFILE] {
+            let error = opened(errno).err().unwrap();
+            assert_eq!(Errno::from_io_error(&error), Some(errno));
+        }
+        for errno in [Errno::NOENT, Errno::NOTDIR, Errno::XDEV, Errno::NAMETOOLONG, Errno::NXIO] {
+            assert!(matches!(opened(errno), Ok(Opened::Nothing)), "{errno:?}");
+        }
+        assert!(matches!(opened(Errno::ACCESS), Ok(Opened::Closed)));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | [`Io::give_way`] | NOP: a turn for the lane's other tasks |
 //! | [`open_beneath`](open_beneath::open_beneath) | OPENAT2 with `RESOLVE_BENEATH` |
 //! | [`read_at`](read_at::read_at) | READ of a file at an offset |
+//! | [`residence`](residence::residence) | cachestat(2) and preadv2(2) with RWF_NOWAIT: whether sendfile would wait for the disk |
 //! | [`spool::Spool`] | an unlinked temporary file, written through the ring |
 //!
 //! This room knows descriptors and bytes, nothing of HTTP. It is the only one that builds
@@ -18,6 +19,7 @@
 pub mod open_beneath;
 mod operation;
 pub mod read_at;
+pub mod residence;
 pub mod runtime;
 pub mod socket;
 pub mod spool;

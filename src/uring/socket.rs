@@ -2,12 +2,11 @@
 //!
 //! Receiving waits on the ring, because the peer is usually not ready. Sending is one direct system
 //! call that never blocks, because a socket usually has room; where it has none the ring (or epoll)
-//! says when. io_uring answers EAGAIN at once on a socket in non-blocking mode, so a ring socket is
-//! kept in blocking mode and switched only around sendfile(2), which has no flag for it.
+//! says when. All sockets are in non-blocking mode, as sendfile(2) has no flag for it. A RECV on
+//! the ring waits all the same: the kernel looks at the flags of the entry, not at the file's.
 
 #![expect(unsafe_code, reason = "builds RECV and POLL_ADD entries")]
 
-use std::cell::Cell;
 use std::io;
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -50,14 +49,8 @@ pub struct Socket {
 }
 
 enum Inner {
-    Ring { fd: Rc<OwnedFd>, mode: Cell<Mode> },
+    Ring { fd: Rc<OwnedFd> },
     Epoll { fd: Rc<AsyncFd<OwnedFd>> },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Blocking,
-    NonBlocking,
 }
 
 /// Whether more bytes follow at once, so that the kernel should wait with a short segment
@@ -98,15 +91,22 @@ impl Socket {
         bytes_max: usize,
     ) -> (io::Result<usize>, Vec<u8>) {
         match &self.inner {
-            Inner::Ring { fd, mode } => {
-                if let Err(error) = switch(fd, mode, Mode::Blocking) {
-                    return (Err(error), buffer);
-                }
+            Inner::Ring { fd } => loop {
                 let entry = |fd, start, bytes| opcode::Recv::new(fd, start, bytes).build();
                 // SAFETY: RECV without flags writes at most `bytes` from `start` on, and completes
                 // once with what it wrote. The multishot or the bundle flag would undo it.
-                unsafe { fill(fd, buffer, bytes_max, entry) }.await
-            }
+                let (received, storage) = unsafe { fill(fd, buffer, bytes_max, entry) }.await;
+                buffer = storage;
+                match received {
+                    // A kernel that does look at the file.
+                    Err(error) if would_block(error.kind()) => {
+                        if let Err(error) = ring_poll(fd, POLL_IN).await {
+                            return (Err(error), buffer);
+                        }
+                    }
+                    received => return (received, buffer),
+                }
+            },
             Inner::Epoll { fd } => loop {
                 // A peer that always has sent more would otherwise keep the lane for itself: a
                 // socket that is ready makes nobody wait. A ring lets the others in by itself.
@@ -158,14 +158,11 @@ impl Socket {
         let mut sent = 0;
         while sent < bytes.len() {
             let result = match &self.inner {
-                Inner::Ring { fd, mode } => match switch(fd, mode, Mode::Blocking) {
-                    Err(error) => Err(error),
-                    Ok(()) => {
-                        let (result, storage) = ring_send(fd, bytes, sent).await;
-                        bytes = storage;
-                        self.unless_full(result).await
-                    }
-                },
+                Inner::Ring { fd } => {
+                    let (result, storage) = ring_send(fd, bytes, sent).await;
+                    bytes = storage;
+                    self.unless_full(result).await
+                }
                 Inner::Epoll { .. } => {
                     let rest = IoSlice::new(bytes.get(sent..).unwrap_or_default());
                     self.unless_full(self.send_now(&[rest], More::Nothing)).await
@@ -201,9 +198,6 @@ impl Socket {
         offset: &mut u64,
         bytes: usize,
     ) -> io::Result<usize> {
-        if let Inner::Ring { fd, mode } = &self.inner {
-            switch(fd, mode, Mode::NonBlocking)?;
-        }
         rustix::fs::sendfile(self.fd(), file, Some(offset), bytes).map_err(io::Error::from)
     }
 
@@ -215,7 +209,7 @@ impl Socket {
     /// errno of the wait itself.
     pub async fn writable(&self) -> io::Result<()> {
         match &self.inner {
-            Inner::Ring { fd, .. } => match ring_poll(fd, POLL_OUT).await? {
+            Inner::Ring { fd } => match ring_poll(fd, POLL_OUT).await? {
                 // io_uring also tells that the peer has ended its sending, at once and each time:
                 // whoever only reads slowly then would keep the lane turning.
                 POLL_RDHUP => room_in_epoll(fd).await,
@@ -246,7 +240,7 @@ impl Socket {
     #[must_use]
     pub fn ending(&self) -> Ending {
         match &self.inner {
-            Inner::Ring { fd, .. } => Ending::Ring(Rc::downgrade(fd)),
+            Inner::Ring { fd } => Ending::Ring(Rc::downgrade(fd)),
             Inner::Epoll { fd } => Ending::Epoll(Rc::downgrade(fd)),
         }
     }
@@ -269,7 +263,7 @@ impl Socket {
 
     fn fd(&self) -> BorrowedFd<'_> {
         match &self.inner {
-            Inner::Ring { fd, .. } => fd.as_fd(),
+            Inner::Ring { fd } => fd.as_fd(),
             Inner::Epoll { fd } => fd.get_ref().as_fd(),
         }
     }
@@ -383,22 +377,15 @@ impl Listener {
     /// `WouldBlock` when the queue is empty; EMFILE, ENFILE, ENOBUFS, ENOMEM when resources are
     /// short; ECONNABORTED and other errors of that one connection (accept(2)).
     pub fn accept_now(&self) -> io::Result<(Socket, Address)> {
-        let (fd, flags) = match &self.inner {
-            ListenerInner::Ring(fd) => (fd.as_fd(), SocketFlags::CLOEXEC),
-            ListenerInner::Epoll(fd) => {
-                (fd.get_ref().as_fd(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-            }
-        };
-        let (accepted, peer) = rustix::net::acceptfrom_with(fd, flags)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (accepted, peer) = rustix::net::acceptfrom_with(self.fd(), flags)?;
         let peer = match (self.local, peer) {
             (Address::Unix, _) => Address::Unix,
             (Address::Ip(_), Some(peer)) => address(peer)?,
             (Address::Ip(_), None) => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
         let inner = match &self.inner {
-            ListenerInner::Ring(_) => {
-                Inner::Ring { fd: Rc::new(accepted), mode: Cell::new(Mode::Blocking) }
-            }
+            ListenerInner::Ring(_) => Inner::Ring { fd: Rc::new(accepted) },
             ListenerInner::Epoll(_) => Inner::Epoll { fd: Rc::new(watch(accepted)?) },
         };
         Ok((Socket { inner }, peer))
@@ -432,14 +419,6 @@ fn address(any: SocketAddrAny) -> io::Result<Address> {
         AddressFamily::UNIX => Ok(Address::Unix),
         _ => Ok(Address::Ip(SocketAddr::try_from(any)?)),
     }
-}
-
-fn switch(fd: &OwnedFd, mode: &Cell<Mode>, wanted: Mode) -> io::Result<()> {
-    if mode.get() != wanted {
-        rustix::io::ioctl_fionbio(fd, wanted == Mode::NonBlocking)?;
-        mode.set(wanted);
-    }
-    Ok(())
 }
 
 /// What of `wanted` is so now, and the conditions that are told unasked (poll(2)): an error, a

@@ -441,3 +441,40 @@ fn files_that_are_kept_open_leave_descriptors_for_connections() {
         }
     }
 }
+
+/// Far more than sockets hold, so that most of it is still on disk when a client has begun to read.
+fn huge() -> Vec<u8> {
+    pattern(1 << 20).repeat(32)
+}
+
+#[test]
+fn a_download_is_whole_when_its_file_is_replaced_or_removed_meanwhile() {
+    let bytes = huge();
+    let site = Site::new(&[("a.txt", b"text")]);
+    let path = site.path().join("huge.bin");
+    type Act<'a> = (&'a str, &'a dyn Fn());
+    let acts: [Act<'_>; 4] = [
+        ("replaced", &|| {
+            site.write("tmp", b"new");
+            std::fs::rename(site.path().join("tmp"), &path).unwrap();
+        }),
+        ("removed", &|| std::fs::remove_file(&path).unwrap()),
+        ("renamed", &|| std::fs::rename(&path, site.path().join("other.bin")).unwrap()),
+        ("linked", &|| std::fs::hard_link(&path, site.path().join("linked.bin")).unwrap()),
+    ];
+    for (what, act) in acts {
+        site.write("huge.bin", &bytes);
+        let server = serve(&site);
+        let mut client = server.connect();
+        client.send("GET /huge.bin HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(
+            client.head_response().header("content-length"),
+            Some(&*bytes.len().to_string())
+        );
+        let begin = client.take(1000);
+        act();
+        let rest = client.take(bytes.len() - 1000);
+        assert!(begin == bytes[..1000] && rest == bytes[1000..], "{what}: the bytes differ");
+        assert_eq!(client.get("/a.txt").text(), "text", "{what}");
+    }
+}

@@ -13,16 +13,27 @@
 
 mod support;
 
+mod addresses;
+mod changing;
+mod codings;
 mod command_line;
+mod conditions;
 mod connections;
 mod files;
 mod frameworks;
 mod lanes;
 mod leaving;
+mod links_and_names;
+mod listings;
+mod passwords;
 mod proxies;
+mod ranges;
 mod requests;
+mod rules;
 mod shutdown;
+mod slow_disk;
 mod slow_readers;
+mod trees;
 mod unix_sockets;
 mod wire;
 mod wsgi;

@@ -230,6 +230,18 @@ impl Response {
     }
 }
 
+/// Asks again and again until the answer is such, and gives it.
+pub fn until(mut ask: impl FnMut() -> Response, is_such: impl Fn(&Response) -> bool) -> Response {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let response = ask();
+        if is_such(&response) {
+            return response;
+        }
+        assert!(Instant::now() < deadline, "it stays {response:?}");
+    }
+}
+
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address).expect("connects")
@@ -394,6 +406,13 @@ impl Site {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// A server with one lane, by a configuration file in this folder.
+    pub fn serve(&self, config: &str) -> Server {
+        self.write("corelane.toml", config.as_bytes());
+        let path = self.path().join("corelane.toml");
+        Server::start(&["--workers", "1", "-c", path.to_str().unwrap()])
     }
 
     /// The value of `--static` that serves this folder at a prefix.
