@@ -11,6 +11,7 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use rustix::fs::ResolveFlags;
 use rustix::fs::Stat;
+use rustix::io::Errno;
 
 use crate::limits::LISTING_ENTRIES_MAX;
 use crate::static_files::Hidden;
@@ -50,15 +51,20 @@ pub(super) enum Completeness {
 }
 
 impl Reader {
-    /// Reads the folder, sorted.
+    /// Reads the folder, sorted. None where it may be read but not entered: nothing in it could be
+    /// served. A name that is gone when it is looked at is left out.
     ///
     /// # Errors
     ///
-    /// errno of getdents(2). A name that is gone when it is looked at is left out.
-    pub(super) fn read(self) -> io::Result<Read> {
+    /// Only our own trouble: errno of openat(2) and getdents(2).
+    pub(super) fn read(self) -> io::Result<Option<Read>> {
         let mut listed = Vec::new();
         let mut completeness = Completeness::Whole;
-        for name in Dir::read_from(&self.folder)? {
+        let names = match Dir::read_from(&self.folder) {
+            Err(Errno::ACCESS) => return Ok(None),
+            names => names?,
+        };
+        for name in names {
             let name = name?;
             let bytes = name.file_name().to_bytes();
             if bytes == b"." || bytes == b".." || is_hidden(bytes, self.hidden) {
@@ -71,7 +77,7 @@ impl Reader {
             listed.extend(self.look_at(bytes));
         }
         listing_page::sort(&mut listed);
-        Ok(Read { path: self.path, listed, completeness })
+        Ok(Some(Read { path: self.path, listed, completeness }))
     }
 
     /// A name that is served, or None.
@@ -116,5 +122,37 @@ impl Read {
             Variant::Json => listing_page::json(&self.listed),
             _ => listing_page::html(&self.path, &self.listed, self.completeness),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn reader(folder: &std::path::Path) -> Reader {
+        let open = || OwnedFd::from(std::fs::File::open(folder).unwrap());
+        Reader {
+            root: open(),
+            folder: open(),
+            path: b"/".to_vec(),
+            hidden: Hidden::Refused,
+            symlinks: Symlinks::Beneath,
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_entered_is_nothing_and_no_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), b"x").unwrap();
+        let read = reader(folder.path()).read().unwrap().expect("it is there");
+        assert_eq!(read.listed.len(), 1);
+        let rights = |mode| std::fs::set_permissions(folder.path(), Permissions::from_mode(mode));
+        rights(0o400).unwrap();
+        let read = reader(folder.path()).read();
+        rights(0o700).unwrap();
+        // Root may enter any folder.
+        assert_eq!(read.unwrap().is_some(), rustix::process::geteuid().is_root());
     }
 }

@@ -18,6 +18,7 @@ use crate::limits::INLINE_FILE_BYTES_MAX;
 use crate::request::accept_encoding::Coding;
 use crate::static_files::Entry;
 use crate::static_files::Files;
+use crate::static_files::Kind;
 use crate::static_files::Looking;
 use crate::static_files::cache::Place;
 use crate::static_files::cache::Room;
@@ -150,8 +151,8 @@ impl Held {
     }
 }
 
-/// A folder as a page or as JSON. `folder` is open for reading and lies at the place's path. None
-/// where it is `known` as it is.
+/// A folder as a page or as JSON, or nothing where it cannot be entered. `folder` is open for
+/// reading and lies at the place's path. None where it is `known` as it is.
 ///
 /// # Errors
 ///
@@ -163,7 +164,7 @@ pub(super) async fn listed(
     folder: &OwnedFd,
     place: Place<'_>,
     known: Option<&Entry>,
-) -> io::Result<Option<File>> {
+) -> io::Result<Option<Kind>> {
     let Place { variant: form, path, .. } = place;
     let root = files.root().as_fd().try_clone_to_owned()?;
     let reader = listing::Reader {
@@ -173,14 +174,17 @@ pub(super) async fn listed(
         hidden: files.options.hidden,
         symlinks: files.options.symlinks,
     };
-    let job = move || -> io::Result<(Held, u64)> {
-        let bytes = reader.read()?.encode(form);
+    let job = move || -> io::Result<Option<(Held, u64)>> {
+        let Some(read) = reader.read()? else { return Ok(None) };
+        let bytes = read.encode(form);
         let mut hasher = DefaultHasher::new(); // the same keys in each process and lane
         hasher.write(&bytes);
-        Ok((hold(bytes)?, hasher.finish()))
+        Ok(Some((hold(bytes)?, hasher.finish())))
     };
     let busy = || io::Error::from(io::ErrorKind::ResourceBusy);
-    let (held, hash) = lane.reading.run(job).await.map_err(|Busy| busy())??;
+    let Some((held, hash)) = lane.reading.run(job).await.map_err(|Busy| busy())?? else {
+        return Ok(Some(Kind::Missing));
+    };
     if known.and_then(Entry::file).is_some_and(|file| file.is_page(hash)) {
         return Ok(None); // those who still send it share it
     }
@@ -197,5 +201,5 @@ pub(super) async fn listed(
         sniffing: files.options.sniffing,
         source: Vec::new(),
     };
-    Ok(Some(File::page(description, hash, held.in_room(room))))
+    Ok(Some(Kind::File(Box::new(File::page(description, hash, held.in_room(room))))))
 }

@@ -404,7 +404,7 @@ async fn listing(
                         return Ok(known);
                     }
                     (None, None) => continue,
-                    (Some(page), _) => Kind::File(Box::new(page)),
+                    (Some(kind), _) => kind,
                 }
             }
             // It has got an index, or is gone, since the look before.
