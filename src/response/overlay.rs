@@ -69,7 +69,7 @@ impl Head {
             return;
         }
         let mut fields = Vec::with_capacity(self.fields.len() + overlay.lines.len());
-        let is_error = self.status >= 400;
+        let is_error = self.status() >= 400;
         let is_meant = |line: &Line<'_>| !(is_error && is_for_caches(line.name));
         let over: Vec<Line<'_>> = lines(&overlay.lines).filter(is_meant).collect();
         let keeps_type =
