@@ -302,10 +302,11 @@ fn a_changed_file_is_served_in_its_new_form_within_a_second() {
 fn a_large_file_changed_in_place_is_never_sent_with_the_old_length() {
     let site = Site::new(&[("large.bin", &pattern(200_000))]);
     let server = serve(&site);
-    let mut client = server.connect();
     for size in [200_000, 100_000, 300_000, 40_000] {
         site.write("large.bin", &pattern(size));
-        assert_eq!(client.get("/large.bin").body.len(), size);
+        // Each on a connection of its own: who writes to the file before the server has looked at
+        // it for the last time loses the connection, although not the answer.
+        assert_eq!(server.get("/large.bin").body.len(), size);
     }
 }
 
