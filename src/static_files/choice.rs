@@ -24,7 +24,6 @@ use crate::static_files::Sidecars;
 use crate::static_files::cache::Known;
 use crate::static_files::cache::Place;
 use crate::static_files::cache::Variant;
-use crate::static_files::compress::Need;
 use crate::static_files::media_type::Weight;
 
 /// What a request says of the form that it would like.
@@ -42,7 +41,7 @@ pub(super) enum Next {
     /// Look which compressed files are beside the file.
     FindSidecars,
     /// Compress the file.
-    Compress(Coding, Need),
+    Compress(Coding),
 }
 
 impl Wish {
@@ -98,10 +97,8 @@ pub(super) fn next(
             return at(Variant::Sidecar(coding)).map_or(Next::FindSidecars, Next::Use);
         }
     }
-    if let Some(coding) = accepted.ranked().next()
-        && let Some(need) = need(files, file, accepted)
-    {
-        return at(Variant::Compressed(coding)).map_or(Next::Compress(coding, need), Next::Use);
+    if let Some(coding) = accepted.ranked().next().filter(|_| is_worth_it(files, file)) {
+        return at(Variant::Compressed(coding)).map_or(Next::Compress(coding), Next::Use);
     }
     Next::Use(as_it_is(files, plain, accepted))
 }
@@ -125,18 +122,12 @@ fn may_have_sidecars(files: &Files, file: &File) -> bool {
     files.options.sidecars == Sidecars::Used && file.weight() != Weight::Packed
 }
 
-/// Whether a file needs to be compressed: one that becomes smaller, or any for who takes nothing
-/// else.
-fn need(files: &Files, file: &File, accepted: Accepted) -> Option<Need> {
-    if files.options.compression == Compression::Off || file.size_bytes > COMPRESS_BYTES_MAX {
-        return None;
-    }
-    let pays = file.weight() == Weight::Text
-        && file.size_bytes >= COMPRESS_BYTES_MIN
+/// Whether to compress a file. Not even for who takes nothing else where it does not become
+/// smaller.
+fn is_worth_it(files: &Files, file: &File) -> bool {
+    files.options.compression == Compression::On
+        && file.weight() == Weight::Text
+        && (COMPRESS_BYTES_MIN..=COMPRESS_BYTES_MAX).contains(&file.size_bytes)
         && file.is_settled()
-        && !file.is_incompressible();
-    match accepted.identity() {
-        Plain::Refused => Some(Need::InAnyCase),
-        Plain::Accepted => pays.then_some(Need::IfSmaller),
-    }
+        && !file.is_incompressible()
 }

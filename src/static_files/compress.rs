@@ -29,21 +29,11 @@ use crate::limits::COMPRESS_SAVED_PERCENT_MIN;
 use crate::limits::COMPRESS_THOROUGH_BYTES_MAX;
 use crate::request::accept_encoding::Coding;
 
-/// Who needs the compressed form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Somebody who would take the bytes as they are as well.
-    IfSmaller,
-    /// Somebody who takes nothing else.
-    InAnyCase,
-}
-
-/// The compressed form of `bytes`. None where there are more of them than the bound permits and,
-/// unless it is needed in any case, where there are few or it saves too little.
+/// The compressed form of `bytes`. None where it saves too little, and where there are fewer bytes
+/// or more than the bounds permit.
 #[must_use]
-pub(super) fn compress(coding: Coding, bytes: &[u8], need: Need) -> Option<Vec<u8>> {
-    let few = (bytes.len() as u64) < COMPRESS_BYTES_MIN;
-    if bytes.len() as u64 > COMPRESS_BYTES_MAX || few && need == Need::IfSmaller {
+pub(super) fn compress(coding: Coding, bytes: &[u8]) -> Option<Vec<u8>> {
+    if !(COMPRESS_BYTES_MIN..=COMPRESS_BYTES_MAX).contains(&(bytes.len() as u64)) {
         return None;
     }
     let compressed = match coding {
@@ -52,8 +42,7 @@ pub(super) fn compress(coding: Coding, bytes: &[u8], need: Need) -> Option<Vec<u
         Coding::Gzip => gzip(bytes),
     }?;
     let saved_bytes = bytes.len().saturating_sub(compressed.len());
-    let pays = saved_bytes * 100 >= bytes.len() * COMPRESS_SAVED_PERCENT_MIN;
-    (pays || need == Need::InAnyCase).then_some(compressed)
+    (saved_bytes * 100 >= bytes.len() * COMPRESS_SAVED_PERCENT_MIN).then_some(compressed)
 }
 
 /// How hard to try.
@@ -151,14 +140,10 @@ mod tests {
             mixed.extend(noise(size_bytes - size_bytes / 2));
             for bytes in [text(size_bytes), vec![0; size_bytes], mixed] {
                 for coding in Coding::ALL {
-                    let compressed = compress(coding, &bytes, Need::IfSmaller).unwrap();
+                    let compressed = compress(coding, &bytes).unwrap();
                     assert!(compressed.len() * 100 <= bytes.len() * 95);
                     assert!(decompress(coding, &compressed) == bytes, "{coding:?} {size_bytes}");
-                    assert_eq!(
-                        compress(coding, &bytes, Need::IfSmaller),
-                        Some(compressed),
-                        "the same each time"
-                    );
+                    assert_eq!(compress(coding, &bytes), Some(compressed), "the same each time");
                 }
             }
         }
@@ -168,12 +153,12 @@ mod tests {
     fn what_saves_nothing_stays_as_it_is() {
         for size_bytes in [least(), 100_000] {
             for coding in Coding::ALL {
-                assert_eq!(compress(coding, &noise(size_bytes), Need::IfSmaller), None);
+                assert_eq!(compress(coding, &noise(size_bytes)), None);
                 // 4 of 100 bytes could be saved.
                 let mut bytes = noise(size_bytes);
                 bytes.truncate(size_bytes * 96 / 100);
                 bytes.resize(size_bytes, 0);
-                assert_eq!(compress(coding, &bytes, Need::IfSmaller), None);
+                assert_eq!(compress(coding, &bytes), None);
             }
         }
     }
@@ -182,21 +167,10 @@ mod tests {
     fn the_bounds() {
         let most = vec![b'a'; usize::try_from(COMPRESS_BYTES_MAX + 1).unwrap()];
         for coding in Coding::ALL {
-            assert!(compress(coding, &most[1..], Need::IfSmaller).is_some());
-            assert_eq!(compress(coding, &most, Need::IfSmaller), None);
-            assert_eq!(compress(coding, &most[..least() - 1], Need::IfSmaller), None);
-            assert_eq!(compress(coding, b"", Need::IfSmaller), None);
-        }
-    }
-
-    #[test]
-    fn who_takes_nothing_else_gets_it_in_any_case() {
-        for coding in Coding::ALL {
-            for bytes in [Vec::new(), text(13), noise(5000)] {
-                let compressed = compress(coding, &bytes, Need::InAnyCase).unwrap();
-                assert!(decompress(coding, &compressed) == bytes, "{coding:?}");
-                assert_eq!(compress(coding, &bytes, Need::IfSmaller), None, "{coding:?}");
-            }
+            assert!(compress(coding, &most[1..]).is_some());
+            assert_eq!(compress(coding, &most), None);
+            assert_eq!(compress(coding, &most[..least() - 1]), None);
+            assert_eq!(compress(coding, b""), None);
         }
     }
 }

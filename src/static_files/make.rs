@@ -23,7 +23,6 @@ use crate::static_files::Looking;
 use crate::static_files::cache::Place;
 use crate::static_files::cache::Room;
 use crate::static_files::cache::Variant;
-use crate::static_files::compress::Need;
 use crate::static_files::compress::compress;
 use crate::static_files::entry::Content;
 use crate::static_files::entry::Description;
@@ -84,10 +83,9 @@ pub(super) async fn compressed(
     lane: &Looking<'_>,
     file: &File,
     coding: Coding,
-    need: Need,
 ) -> io::Result<Outcome<Option<File>>> {
     let Some(origin) = file.identity() else { return Ok(Outcome::Done(None)) };
-    // The form is smaller than the file, or hardly larger.
+    // The form is smaller than the file, or not kept.
     let most_bytes = usize::try_from(file.size_bytes).unwrap_or(usize::MAX);
     let room = lane.cache.borrow().room(most_bytes);
     let Some(mut room) = room else { return Ok(Outcome::Done(None)) };
@@ -98,7 +96,7 @@ pub(super) async fn compressed(
     if bytes.len() as u64 != file.size_bytes {
         return Ok(Outcome::Changed);
     }
-    let job = move || compress(coding, &bytes, need).map(hold).transpose();
+    let job = move || compress(coding, &bytes).map(hold).transpose();
     let made = match lane.workshop.run(job).await {
         Ok(made) => made?,
         Err(Busy) => return Ok(Outcome::Done(None)),

@@ -65,6 +65,7 @@ use crate::limits::OPEN_TRIES_MAX;
 use crate::request::Request;
 use crate::request::accept_encoding::Accepted;
 use crate::request::accept_encoding::Coding;
+use crate::request::accept_encoding::Plain as AsItIs;
 use crate::uring::Io;
 use crate::workshop::Workshop;
 use cache::Known;
@@ -72,7 +73,6 @@ use cache::Place;
 use cache::Variant;
 use choice::Next;
 use choice::Wish;
-use compress::Need;
 use entry::Description;
 use entry::Identity;
 use make::Outcome;
@@ -159,7 +159,7 @@ fn known(
         Kind::File(_) => {
             match choice::next(cache, files, path, &plain, choice::accepted(request)) {
                 Next::Use(entry) => Some(entry),
-                Next::FindSidecars | Next::Compress(..) => None,
+                Next::FindSidecars | Next::Compress(_) => None,
             }
         }
         Kind::Folder => fresh(Wish::of(request).page, path),
@@ -281,14 +281,18 @@ async fn form(
         match next {
             Next::Use(entry) => return Ok(entry),
             Next::FindSidecars => find_sidecars(lane, files, path, &plain).await?,
-            Next::Compress(coding, need) => {
-                if !compress(lane, files, path, &plain, (coding, need)).await? {
+            Next::Compress(coding) => {
+                if !compress(lane, files, path, &plain, coding).await? {
                     break;
                 }
             }
         }
     }
-    Ok(choice::as_it_is(files, &plain, accepted))
+    match accepted.identity() {
+        AsItIs::Accepted => Ok(plain),
+        // There is a form for it, which cannot be made just now.
+        AsItIs::Refused => Err(io::Error::from(io::ErrorKind::ResourceBusy)),
+    }
 }
 
 /// Looks for compressed files beside a file, and keeps those that are not older than it: who edits
@@ -344,7 +348,7 @@ async fn compress(
     files: &Files,
     path: &[u8],
     plain: &Rc<Entry>,
-    (coding, need): (Coding, Need),
+    coding: Coding,
 ) -> io::Result<bool> {
     let Some(file) = plain.file() else { return Ok(false) };
     let place = Place { files: files.number, variant: Variant::Compressed(coding), path };
@@ -355,7 +359,7 @@ async fn compress(
             return Ok(true);
         }
     };
-    Ok(match make::compressed(lane, file, coding, need).await? {
+    Ok(match make::compressed(lane, file, coding).await? {
         Outcome::Done(Some(form)) => {
             let entry = Rc::new(Entry::new(Kind::File(Box::new(form)), files.generation()));
             lane.cache.borrow_mut().put(place, entry);
