@@ -43,11 +43,26 @@ pub(super) enum Outcome<T> {
     Changed,
 }
 
-/// Takes a small file into memory, whole and of one version; keeps a large one open.
-pub(super) async fn load(io: Io, fd: OwnedFd, identity: Identity) -> io::Result<Outcome<Content>> {
+/// Whether somebody may be writing a file just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Settled,
+    Unsettled,
+}
+
+/// Takes a small file into memory, whole and of one version; keeps a large one open. Kept open as
+/// well, and so compared before each answer, is what may not be what it seems: a file that may just
+/// be being written, and an empty one. Who truncates a file to write it anew makes it empty before
+/// its time changes (ext4: for some milliseconds where it was large).
+pub(super) async fn load(
+    io: Io,
+    fd: OwnedFd,
+    identity: Identity,
+    rest: Rest,
+) -> io::Result<Outcome<Content>> {
     let fd = Rc::new(fd);
     let size_bytes = identity.size_bytes();
-    if size_bytes > INLINE_FILE_BYTES_MAX {
+    if size_bytes > INLINE_FILE_BYTES_MAX || size_bytes == 0 || rest == Rest::Unsettled {
         return Ok(Outcome::Done(Content::Descriptor(fd)));
     }
     let bytes = read(io, &fd, size_bytes).await?;

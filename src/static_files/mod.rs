@@ -76,6 +76,7 @@ use choice::Wish;
 use entry::Description;
 use entry::Identity;
 use make::Outcome;
+use make::Rest;
 use resolve::Found;
 use resolve::OpenFile;
 
@@ -214,13 +215,15 @@ async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<
                     return Ok(Rc::clone(known));
                 }
                 let is_settling = identity.is_settling();
-                if is_settling && !has_waited {
+                let is_emptied = identity.size_bytes() == 0;
+                if (is_settling || is_emptied) && !has_waited {
                     has_waited = true;
                     drop(fd);
                     tokio::time::sleep(FILE_SETTLE_TIME).await;
                     continue;
                 }
-                match make::load(lane.io, fd, identity).await? {
+                let rest = if is_settling { Rest::Unsettled } else { Rest::Settled };
+                match make::load(lane.io, fd, identity, rest).await? {
                     Outcome::Done(content) => {
                         let file = File::plain(describe(files, source), identity, content);
                         Kind::File(Box::new(if is_settling { file.unsettled() } else { file }))
@@ -326,7 +329,9 @@ async fn find_sidecars(
         };
         let same = |form: &File| form.identity() == Some(identity) && form.is_of(file);
         if !known.is_some_and(|known| known.file().is_some_and(same)) {
-            let Outcome::Done(content) = make::load(lane.io, open.fd, identity).await? else {
+            let Outcome::Done(content) =
+                make::load(lane.io, open.fd, identity, Rest::Settled).await?
+            else {
                 continue; // it is being written
             };
             let description = file.description().clone();
