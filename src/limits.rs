@@ -172,6 +172,9 @@ pub const MADE_FORMS_BYTES_MAX: usize = 2 * FILE_CACHE_BYTES_MAX;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
+/// Devices beneath a folder of files of which a lane knows whether they are of this machine. Of
+/// further ones it is asked again.
+pub const DEVICES_KNOWN_MAX: usize = 16;
 /// The path of a folder of files is looked for anew after this. What was found beneath the old one
 /// just before may be used for [`FILE_FRESH_TIME`] from then on, so a deploy shows after both.
 pub const ROOT_FRESH_TIME: Duration = Duration::from_millis(250);

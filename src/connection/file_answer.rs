@@ -183,8 +183,12 @@ pub(super) async fn send_slice(
             outbox.flush(socket, watch, &[], More::Follows).await?;
             let start = slice.start;
             let is_same = || file.has_same_bytes();
-            let care =
-                Care { is_hot: file.is_hot(), is_same: &is_same, transfers: service.transfers() };
+            let care = Care {
+                medium: file.medium(),
+                is_hot: file.is_hot(),
+                is_same: &is_same,
+                transfers: service.transfers(),
+            };
             let sent = outbox.send_file(service.io, socket, watch, fd, &mut slice, care).await;
             *sent_bytes += slice.start - start;
             sent?;

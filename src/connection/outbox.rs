@@ -20,6 +20,7 @@ use crate::limits::SENDFILE_SLICE_BYTES_MAX;
 use crate::limits::SENDFILE_TURN_BYTES;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
+use crate::uring::residence::Medium;
 use crate::uring::residence::Residence;
 use crate::uring::residence::residence;
 use crate::uring::socket::End;
@@ -30,12 +31,24 @@ use crate::uring::socket::would_block;
 /// What is known of a file that leaves by sendfile.
 #[derive(Clone, Copy)]
 pub(super) struct Care<'f> {
+    pub medium: Medium,
     /// Whether all of it was in the page cache a moment ago.
     pub is_hot: bool,
     /// Whether its bytes still are those whose length was told.
     pub is_same: &'f dyn Fn() -> bool,
     /// The others that are on their way.
     pub transfers: &'f Transfers,
+}
+
+impl Care<'_> {
+    /// Whether these bytes must be read before they can be sent.
+    fn is_cold(&self, file: &Rc<OwnedFd>, range: &Range<u64>) -> bool {
+        match self.medium {
+            // What is there now may be gone when it is sent, and nobody would tell.
+            Medium::Remote => true,
+            Medium::Local => !self.is_hot && residence(file, range) == Residence::Absent,
+        }
+    }
 }
 
 /// The bytes collected so far.
@@ -147,10 +160,7 @@ impl Outbox {
             let piece =
                 left.min(if care.is_hot { transfer.piece_bytes() } else { SENDFILE_SLICE_BYTES });
             // sendfile(2) would wait for the disk, and the whole lane with it.
-            if !care.is_hot
-                && residence(file, &(slice.start..slice.start + piece as u64))
-                    != Residence::Resident
-            {
+            if care.is_cold(file, &(slice.start..slice.start + piece as u64)) {
                 self.send_cold(io, socket, watch, file, slice, care.is_same).await?;
                 continue;
             }

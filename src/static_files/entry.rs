@@ -24,6 +24,7 @@ use crate::static_files::media_type::MediaType;
 use crate::static_files::media_type::Weight;
 use crate::static_files::precondition::Validators;
 use crate::static_files::resolve::Slash;
+use crate::uring::residence::Medium;
 
 /// One path, as it was when the lane last looked.
 pub struct Entry {
@@ -89,6 +90,7 @@ pub(super) struct Description {
     pub sniffing: Sniffing,
     /// The path of the file itself beneath the root, without a slash before it.
     pub source: Vec<u8>,
+    pub medium: Medium,
 }
 
 impl Description {
@@ -404,14 +406,21 @@ impl File {
     }
 
     /// Whether the open file is still as it was when this entry was made. What is in memory is: its
-    /// bytes cannot change under us.
+    /// bytes cannot change under us. One that lies elsewhere is believed: the question might have
+    /// to wait for an answer, and the lane with it.
     #[must_use]
     pub fn is_unchanged(&self) -> bool {
-        match (&self.content, self.identity) {
-            (Content::Descriptor(fd), Some(identity)) => {
-                rustix::fs::fstat(&**fd).is_ok_and(|stat| Identity::of(&stat) == identity)
+        self.now().is_none_or(|now| now == self.identity)
+    }
+
+    /// The identity of the open file at this moment; within, None where it cannot be had. Without
+    /// one where it need not or must not be asked for.
+    fn now(&self) -> Option<Option<Identity>> {
+        match (&self.content, self.identity, self.description.medium) {
+            (Content::Descriptor(fd), Some(_), Medium::Local) => {
+                Some(rustix::fs::fstat(&**fd).ok().map(|stat| Identity::of(&stat)))
             }
-            (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
+            _ => None,
         }
     }
 
@@ -420,11 +429,11 @@ impl File {
     /// other rights, still has.
     #[must_use]
     pub fn has_same_bytes(&self) -> bool {
-        match (&self.content, self.identity) {
-            (Content::Descriptor(fd), Some(identity)) => rustix::fs::fstat(&**fd)
-                .is_ok_and(|stat| Identity::of(&stat).has_the_bytes_of(identity)),
-            (Content::Descriptor(_), None) | (Content::Inline(_), _) => true,
-        }
+        let same = |now: Option<Identity>| match (now, self.identity) {
+            (Some(now), Some(identity)) => now.has_the_bytes_of(identity),
+            _ => false,
+        };
+        self.now().is_none_or(same)
     }
 
     /// Whether all of it was sent from the page cache a moment ago, or it is nowhere else: then it
@@ -434,6 +443,12 @@ impl File {
         let sent = self.sent_hot.get();
         self.identity.is_none()
             || sent.is_some_and(|sent| Moment::now().since(sent) < FILE_FRESH_TIME)
+    }
+
+    /// Who fills its pages.
+    #[must_use]
+    pub const fn medium(&self) -> Medium {
+        self.description.medium
     }
 
     /// Notes that all of it has been sent just now.
@@ -545,6 +560,7 @@ impl File {
             cache_control: None,
             sniffing: Sniffing::Permitted,
             source: b"a.txt".to_vec(),
+            medium: Medium::Local,
         };
         Self::plain(description, identity, Content::Inline(vec![0; bytes].into()))
     }

@@ -15,12 +15,15 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use crate::clock::Moment;
+use crate::limits::DEVICES_KNOWN_MAX;
 use crate::limits::ROOT_FRESH_TIME;
 use crate::static_files::Options;
 use crate::static_files::media_type::Types;
 use crate::static_files::resolve::Ground;
 use crate::uring::Io;
 use crate::uring::open_beneath::open_directory;
+use crate::uring::residence::Medium;
+use crate::uring::residence::medium;
 
 /// One folder of files.
 pub struct Files {
@@ -31,6 +34,8 @@ pub struct Files {
     root: RefCell<Root>,
     checked: Cell<Moment>,
     generation: Cell<u64>,
+    /// Of the devices beneath it that have no disk of this machine's behind them.
+    media: RefCell<Vec<(u64, Medium)>>,
 }
 
 struct Root {
@@ -59,6 +64,7 @@ impl Files {
             root: RefCell::new(Root { fd: Rc::new(fd), place }),
             checked: Cell::new(Moment::now()),
             generation: Cell::new(0),
+            media: RefCell::default(),
         })
     }
 
@@ -83,6 +89,22 @@ impl Files {
             self.root.replace(Root { fd: Rc::new(fd), place });
             self.generation.set(self.generation.get() + 1);
         }
+    }
+
+    /// Who fills the pages of a file that was just opened on this device.
+    pub(super) fn medium(&self, fd: &OwnedFd, device: u64) -> Medium {
+        // A block device: those without one have 0 here (stat(2), "anonymous" devices).
+        if rustix::fs::major(device) != 0 {
+            return Medium::Local;
+        }
+        let known = self.media.borrow().iter().find(|known| known.0 == device).map(|it| it.1);
+        known.unwrap_or_else(|| {
+            let medium = medium(fd);
+            let media = &mut *self.media.borrow_mut();
+            media.truncate(DEVICES_KNOWN_MAX - 1);
+            media.insert(0, (device, medium));
+            medium
+        })
     }
 
     /// The open root.

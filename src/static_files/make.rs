@@ -34,6 +34,7 @@ use crate::static_files::media_type::MediaType;
 use crate::static_files::media_type::Weight;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
+use crate::uring::residence::Medium;
 use crate::workshop::Busy;
 
 /// What came of loading or making.
@@ -213,6 +214,7 @@ pub(super) async fn listed(
         cache_control: files.options.cache_control.clone(),
         sniffing: files.options.sniffing,
         source: Vec::new(),
+        medium: Medium::Local,
     };
     Ok(Some(Kind::File(Box::new(File::page(description, hash, held.in_room(room))))))
 }

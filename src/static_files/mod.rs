@@ -67,6 +67,7 @@ use crate::request::accept_encoding::Accepted;
 use crate::request::accept_encoding::Coding;
 use crate::request::accept_encoding::Plain as AsItIs;
 use crate::uring::Io;
+use crate::uring::residence::Medium;
 use crate::workshop::Workshop;
 use cache::Known;
 use cache::Place;
@@ -222,10 +223,12 @@ async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<
                     tokio::time::sleep(FILE_SETTLE_TIME).await;
                     continue;
                 }
+                let medium = files.medium(&fd, stat.st_dev);
                 let rest = if is_settling { Rest::Unsettled } else { Rest::Settled };
                 match make::load(lane.io, fd, identity, rest).await? {
                     Outcome::Done(content) => {
-                        let file = File::plain(describe(files, source), identity, content);
+                        let description = describe(files, source, medium);
+                        let file = File::plain(description, identity, content);
                         Kind::File(Box::new(if is_settling { file.unsettled() } else { file }))
                     }
                     Outcome::Changed => continue,
@@ -259,7 +262,7 @@ pub fn lacks_descriptors(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
-fn describe(files: &Files, source: Vec<u8>) -> Description {
+fn describe(files: &Files, source: Vec<u8>, medium: Medium) -> Description {
     let media_type = files.types.of(&source);
     Description {
         coding: None,
@@ -268,6 +271,7 @@ fn describe(files: &Files, source: Vec<u8>) -> Description {
         cache_control: files.options.cache_control.clone(),
         sniffing: files.options.sniffing,
         source,
+        medium,
     }
 }
 

@@ -30,7 +30,9 @@ pub enum Residence {
     Resident,
     /// Not all of them are in the page cache.
     Absent,
-    /// A network file system, or FUSE, does not say: to be treated like absent ones.
+    /// The file system does not say, as with overlayfs, which containers are on, and tmpfs. Of a
+    /// [`Medium::Local`] file what was counted must do, and where nothing was it is as with any
+    /// other server.
     Unknown,
 }
 
@@ -52,9 +54,6 @@ pub fn residence(file: impl AsFd, range: &Range<u64>) -> Residence {
     for at in [last, range.start] {
         match probe(file, at) {
             Residence::Resident => {}
-            // As with overlayfs, which containers are on, and tmpfs: what was counted must do, and
-            // where nothing was it is as with any other server.
-            Residence::Unknown if is_local(file) => return Residence::Resident,
             other => return other,
         }
     }
@@ -71,9 +70,22 @@ pub fn residence(file: impl AsFd, range: &Range<u64>) -> Residence {
     Residence::Resident
 }
 
-/// Whether the file lies on a disk or in the memory of this machine: nobody else fills its pages.
-fn is_local(file: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstatfs(file).is_ok_and(|stat| !REMOTE.contains(&(stat.f_type & 0xffff_ffff)))
+/// Who fills the pages of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A disk or the memory of this machine.
+    Local,
+    /// Another machine or another program: each question about the file may have to wait for it.
+    Remote,
+}
+
+/// Who fills the pages of this file. May ask them, so it is for a file that was just opened.
+#[must_use]
+pub fn medium(file: impl AsFd) -> Medium {
+    match rustix::fs::fstatfs(file) {
+        Ok(stat) if !REMOTE.contains(&(stat.f_type & 0xffff_ffff)) => Medium::Local,
+        _ => Medium::Remote,
+    }
 }
 
 /// File systems whose pages come from another machine or another program (linux/magic.h and the
