@@ -13,7 +13,6 @@ use percent_encoding::percent_encode;
 
 use crate::address::Address;
 use crate::auth;
-use crate::auth::Check;
 use crate::auth::Proof;
 use crate::connection::error_page;
 use crate::connection::error_page::Asked;
@@ -33,7 +32,6 @@ use crate::request::Method;
 use crate::request::Persistence;
 use crate::request::Reject;
 use crate::request::Request;
-use crate::request::Target;
 use crate::request::Version;
 use crate::response::Head;
 use crate::response::Overlay;
@@ -42,9 +40,6 @@ use crate::response::head::Delimitation;
 use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Slash;
-use crate::rules::Judgement;
-use crate::rules::Rules;
-use crate::rules::Verdict;
 use crate::static_files;
 use crate::static_files::Entry;
 use crate::static_files::Ready;
@@ -168,7 +163,10 @@ pub(super) struct Call {
 impl Call {
     /// Bytes of memory that it owns.
     pub(super) fn held_bytes(&self) -> usize {
-        self.head.capacity() + self.record.as_ref().map_or(0, Record::held_bytes)
+        self.head.capacity()
+            + self.overlay.held_bytes()
+            + self.path.as_ref().map_or(0, Vec::capacity)
+            + self.record.as_ref().map_or(0, Record::held_bytes)
     }
 
     /// Writes the line of the access log, if there is one.
@@ -201,7 +199,7 @@ pub(super) struct Desk<'connection> {
     /// The site that the request is for, when that is known.
     pub site: Option<usize>,
     /// Who has proved who they are, where a rule wants that.
-    user: Option<String>,
+    pub user: Option<String>,
     /// The site's fields for the answer.
     pub overlay: Overlay,
 }
@@ -238,119 +236,9 @@ impl<'connection> Desk<'connection> {
         }
     }
 
-    /// Asks the rules of the site first.
-    fn by_rules(
-        &mut self,
-        request: &Request<'_>,
-        site: usize,
-        rules: &Rules,
-        learned: Learned,
-    ) -> Step {
-        let path = &request.target.path;
-        let judgement = match merged(path) {
-            Cow::Borrowed(_) => rules.judge(request),
-            // `//private` must not slip by a rule for `/private`.
-            Cow::Owned(path) => judge_path(rules, request, path),
-        };
-        self.overlay = judgement.overlay;
-        if let Some(realm) = judgement.access
-            && let Some(step) = self.refuse_entry(request, realm, &learned)
-        {
-            return step;
-        }
-        match judgement.verdict {
-            Verdict::Proceed => self.route(request, site, path, None, learned),
-            Verdict::Rewrite(path) => match self.keep(request, rules, path.clone(), &learned) {
-                Some(step) => step,
-                None => self.route(request, site, &path, Some(&path), learned),
-            },
-            Verdict::Redirect { status, location } => {
-                let mut head = Head::new(status);
-                head.field("Location", &location);
-                self.own_answer(request, head)
-            }
-            Verdict::Deny { status } => self.own_answer(request, Head::new(status)),
-            Verdict::Preflight => self.own_answer(request, Head::new(204)),
-        }
-    }
-
-    /// What is kept from clients by its own path is kept from them by every other one: where that
-    /// is not the one of the request, it is asked about here.
-    fn keep(
-        &mut self,
-        request: &Request<'_>,
-        rules: &Rules,
-        path: Vec<u8>,
-        learned: &Learned,
-    ) -> Option<Step> {
-        let judgement = judge_path(rules, request, path);
-        if let Some(realm) = judgement.access
-            && let Some(step) = self.refuse_entry(request, realm, learned)
-        {
-            return Some(step);
-        }
-        match judgement.verdict {
-            Verdict::Deny { status } => Some(self.own_answer(request, Head::new(status))),
-            // Nobody was asked for a password, so nothing but this may answer. The fields of the
-            // other path are not told, and a browser takes it for a refusal.
-            Verdict::Preflight => Some(self.own_answer(request, Head::new(204))),
-            Verdict::Proceed | Verdict::Rewrite(_) | Verdict::Redirect { .. } => None,
-        }
-    }
-
-    /// The same for a file that stands for another path: the index of a folder, a page without its
-    /// extension, a fallback.
-    fn keep_file(
-        &mut self,
-        request: &Request<'_>,
-        route: &Route,
-        below: &[u8],
-        entry: &Entry,
-        learned: &Learned,
-    ) -> Option<Step> {
-        let source = entry.file()?.source();
-        let policy = self.service.policies.get(self.site?)?;
-        if source.is_empty() || policy.rules.is_empty() || below.strip_prefix(b"/") == Some(source)
-        {
-            return None;
-        }
-        let path = [route.prefix.as_bytes(), b"/", source].concat();
-        self.keep(request, &policy.rules, path, learned)
-    }
-
-    /// What to do with somebody who may not ask, or of whom that is not known yet.
-    fn refuse_entry(
-        &mut self,
-        request: &Request<'_>,
-        number: usize,
-        learned: &Learned,
-    ) -> Option<Step> {
-        let realm = self.service.realms.get(number)?;
-        let verdict = match &learned.access {
-            Some((realm, verdict)) if *realm == number => verdict.clone(),
-            _ => match realm.check(request.only_header("authorization")) {
-                Check::Granted(user) => Ok(auth::Verdict::Granted(user)),
-                Check::Refused => Ok(auth::Verdict::Refused),
-                Check::Unknown(proof) => return Some(Step::Prove(Prove { realm: number, proof })),
-            },
-        };
-        match verdict {
-            Ok(auth::Verdict::Granted(user)) => {
-                self.user = Some(user.to_string());
-                None
-            }
-            Ok(auth::Verdict::Refused) => {
-                let mut head = Head::new(401);
-                head.field("WWW-Authenticate", realm.challenge());
-                Some(self.own_answer(request, head))
-            }
-            Err(Busy) => Some(self.own_answer(request, Trouble::Busy.head())),
-        }
-    }
-
     /// Leads a path to what answers for it. `rewritten` is the same path where it is not the
     /// request's own.
-    fn route(
+    pub(super) fn route(
         &mut self,
         request: &Request<'_>,
         site: usize,
@@ -389,6 +277,7 @@ impl<'connection> Desk<'connection> {
     ) -> Option<Step> {
         let files = self.service.files.get(number)?;
         let below = path.get(route.prefix.len()..).unwrap_or_default();
+        let is_bare = below.is_empty() && !route.prefix.is_empty();
         let below = if below.is_empty() { Cow::Borrowed(b"/".as_slice()) } else { merged(below) };
         let entry = match &learned.file {
             Some(Ok(entry)) => Rc::clone(entry),
@@ -403,7 +292,11 @@ impl<'connection> Desk<'connection> {
                 }
             }
         };
-        if let Some(step) = self.keep_file(request, route, &below, &entry, &learned) {
+        if is_bare && entry.file().is_some_and(|file| file.source().is_empty()) {
+            // A listing, whose links are relative.
+            return Some(self.redirect(request, &[route.prefix.as_bytes(), b"/"].concat()));
+        }
+        if let Some(step) = self.keep_file(request, route, files, &below, &entry, &learned) {
             return Some(step);
         }
         match file_answer::answer(self, request, entry) {
@@ -545,13 +438,8 @@ impl Facts {
     }
 }
 
-fn judge_path(rules: &Rules, request: &Request<'_>, path: Vec<u8>) -> Judgement {
-    let target = Target { path: Cow::Owned(path), ..request.target.clone() };
-    rules.judge(&Request { target, ..request.clone() })
-}
-
 impl Trouble {
-    fn head(self) -> Head {
+    pub(super) fn head(self) -> Head {
         match self {
             Self::Disk => Head::new(500),
             Self::Busy => {
@@ -564,7 +452,7 @@ impl Trouble {
 }
 
 /// The path with each run of slashes as one, as nginx has it by default.
-fn merged(path: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn merged(path: &[u8]) -> Cow<'_, [u8]> {
     if !path.windows(2).any(|pair| pair == b"//") {
         return Cow::Borrowed(path);
     }

@@ -93,9 +93,13 @@ pub(super) async fn look(
         if short {
             service.release_descriptors();
         }
+        if error.kind() == io::ErrorKind::ResourceBusy {
+            tracing::debug!(path, "there is too much to do for a file just now");
+            return Trouble::Busy; // which a stranger can bring about
+        }
         tracing::error!(%error, path, "a file could not be opened");
         match error.kind() {
-            io::ErrorKind::ResourceBusy | io::ErrorKind::OutOfMemory => Trouble::Busy,
+            io::ErrorKind::OutOfMemory => Trouble::Busy,
             _ if short => Trouble::Busy,
             _ => Trouble::Disk,
         }

@@ -8,6 +8,7 @@
 //! | `proxy_header` | the client that a proxy announces before the first request |
 //! | `read_buffer` | received bytes that are not used yet |
 //! | `decide` | one parsed request to what has to be done |
+//! | `entrance` | what the site's rules say of it before |
 //! | `body` | reading a request's body, or throwing it away |
 //! | `file_answer`, `app_answer`, `error_page` | the three kinds of answer |
 //! | `slow_reader`, `backlog` | an answer that waits in a file, so that no Python thread waits |
@@ -23,6 +24,7 @@ mod body;
 mod clients;
 mod closing;
 mod decide;
+mod entrance;
 mod error_page;
 mod file_answer;
 mod lifecycle;
@@ -244,7 +246,7 @@ impl Connection {
         self.flush().await?;
         let service = Rc::clone(&self.service);
         let Some(realm) = service.realms.get(prove.realm) else { return Err(Ended::CutShort) };
-        let verdict = realm.prove(&service.workshop, prove.proof).await;
+        let verdict = realm.prove(&service.proving, prove.proof).await;
         Ok(self.step(Learned { access: Some((prove.realm, verdict)), ..Learned::default() }))
     }
 

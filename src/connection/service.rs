@@ -45,8 +45,10 @@ pub struct Service {
     pub files: Vec<Files>,
     /// What the lane knows of the files.
     pub cache: RefCell<FileCache>,
-    /// Where the lane has done what takes CPU time.
+    /// Where the lane has files compressed.
     pub workshop: Workshop,
+    /// Where it has passwords checked: who logs in does not wait for what strangers have compressed.
+    pub proving: Workshop,
     /// Where it has folders read, which may hang with their disk and must not hold up the others.
     pub reading: Workshop,
     /// What each site says besides its routes, by its number.
@@ -306,6 +308,7 @@ mod tests {
                 files: Vec::new(),
                 cache: RefCell::new(FileCache::new()),
                 workshop: Workshop::new(),
+                proving: Workshop::new(),
                 reading: Workshop::new(),
                 policies: Vec::new(),
                 realms: Vec::new(),

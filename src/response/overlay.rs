@@ -48,6 +48,24 @@ impl Overlay {
         }
     }
 
+    /// Takes what another one says about caching in the place of what this one says.
+    pub fn take_caching_of(&mut self, other: &Self) {
+        let mut taken = Vec::with_capacity(self.lines.len());
+        for line in lines(&self.lines).filter(|line| !is_for_caches(line.name)) {
+            taken.extend_from_slice(line.bytes);
+        }
+        for line in lines(&other.lines).filter(|line| is_for_caches(line.name)) {
+            taken.extend_from_slice(line.bytes);
+        }
+        self.lines = taken;
+    }
+
+    /// Bytes of memory that it owns.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.lines.capacity()
+    }
+
     /// The value of the first field of this name in any case.
     #[must_use]
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {

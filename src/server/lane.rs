@@ -130,6 +130,7 @@ impl Lane {
             files,
             cache: RefCell::new(FileCache::new()),
             workshop: Workshop::new(),
+            proving: Workshop::new(),
             reading: Workshop::new(),
             policies,
             realms,

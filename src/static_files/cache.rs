@@ -18,6 +18,7 @@ use quick_cache::unsync::Cache;
 use tokio::sync::Notify;
 
 use crate::clock::Moment;
+use crate::limits::COMPRESS_PENDING_BYTES_MAX;
 use crate::limits::FILE_CACHE_BYTES_MAX;
 use crate::limits::FILE_CACHE_ENTRIES_MAX;
 use crate::limits::MADE_FORMS_BYTES_MAX;
@@ -35,8 +36,10 @@ pub struct FileCache {
     entries: Cache<Key, Rc<Entry>, ByWeight>,
     /// What is being made just now, and who tells when it is done.
     making: HashMap<Key, Rc<Notify>>,
-    /// Bytes of all [`Room`]s.
+    /// Bytes of all [`Room`]s for what is made.
     made_bytes: Rc<Cell<usize>>,
+    /// Bytes of all [`Room`]s for what it is made of.
+    pending_bytes: Rc<Cell<usize>>,
 }
 
 /// What is asked for: a path of a folder, in a form.
@@ -79,7 +82,7 @@ pub(super) enum Known {
 /// when the cache has let it go.
 pub(super) struct Room {
     bytes: usize,
-    made_bytes: Rc<Cell<usize>>,
+    all_bytes: Rc<Cell<usize>>,
 }
 
 /// Somebody's turn to make something. Dropped when it is done, or given up.
@@ -94,7 +97,12 @@ impl FileCache {
     pub fn new() -> Self {
         let weight_max = FILE_CACHE_BYTES_MAX as u64;
         let entries = Cache::with_weighter(FILE_CACHE_ENTRIES_MAX, weight_max, ByWeight);
-        Self { entries, making: HashMap::new(), made_bytes: Rc::default() }
+        Self {
+            entries,
+            making: HashMap::new(),
+            made_bytes: Rc::default(),
+            pending_bytes: Rc::default(),
+        }
     }
 
     /// Looks a place up. What was found beneath the root of another generation is stale, and so is
@@ -132,7 +140,18 @@ impl FileCache {
         let made_bytes = self.made_bytes.get().saturating_add(bytes);
         (made_bytes <= MADE_FORMS_BYTES_MAX).then(|| {
             self.made_bytes.set(made_bytes);
-            Room { bytes, made_bytes: Rc::clone(&self.made_bytes) }
+            Room { bytes, all_bytes: Rc::clone(&self.made_bytes) }
+        })
+    }
+
+    /// Room for so many bytes that are to be compressed; None where others are, and with these more
+    /// than [`COMPRESS_PENDING_BYTES_MAX`].
+    pub(super) fn turn(&self, bytes: usize) -> Option<Room> {
+        let pending_bytes = self.pending_bytes.get();
+        let all = pending_bytes.saturating_add(bytes);
+        (pending_bytes == 0 || all <= COMPRESS_PENDING_BYTES_MAX).then(|| {
+            self.pending_bytes.set(all);
+            Room { bytes, all_bytes: Rc::clone(&self.pending_bytes) }
         })
     }
 
@@ -171,7 +190,7 @@ impl Room {
     pub(super) fn shrink(&mut self, bytes: usize) {
         let spare_bytes = self.bytes.saturating_sub(bytes);
         self.bytes -= spare_bytes;
-        self.made_bytes.update(|all| all.saturating_sub(spare_bytes));
+        self.all_bytes.update(|all| all.saturating_sub(spare_bytes));
     }
 }
 
@@ -308,6 +327,19 @@ mod tests {
         drop(second);
         drop(first);
         assert!(cache.room(MADE_FORMS_BYTES_MAX).is_some());
+    }
+
+    #[test]
+    fn few_bytes_wait_to_be_compressed() {
+        let cache = FileCache::new();
+        let large = cache.turn(2 * COMPRESS_PENDING_BYTES_MAX).expect("nobody else is there");
+        assert!(cache.turn(1).is_none());
+        drop(large);
+        let first = cache.turn(10).unwrap();
+        let others = cache.turn(COMPRESS_PENDING_BYTES_MAX - 10).unwrap();
+        assert!(cache.turn(1).is_none());
+        drop((first, others));
+        assert!(cache.turn(1).is_some());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use crate::clock::Moment;
 use crate::limits::COMPRESS_BYTES_MAX;
 use crate::limits::COMPRESS_BYTES_MIN;
+use crate::request::Method;
 use crate::request::Request;
 use crate::request::accept;
 use crate::request::accept_encoding::Accepted;
@@ -30,8 +31,8 @@ use crate::static_files::media_type::Weight;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish {
     pub accepted: Accepted,
-    /// [`Variant::Html`] or [`Variant::Json`].
-    pub page: Variant,
+    /// [`Variant::Html`] or [`Variant::Json`]; None for who does not read it.
+    pub page: Option<Variant>,
 }
 
 /// What is to be done to answer.
@@ -46,15 +47,18 @@ pub(super) enum Next {
 
 impl Wish {
     /// The bytes as they are.
-    pub(super) const PLAIN: Self = Self { accepted: Accepted::PLAIN, page: Variant::Html };
+    pub(super) const PLAIN: Self = Self { accepted: Accepted::PLAIN, page: None };
 
     pub(super) fn of(request: &Request<'_>) -> Self {
+        if !matches!(request.method, Method::Get | Method::Head) {
+            return Self::PLAIN;
+        }
         let values = values(request, "accept");
         let page = match accept::preferred(values, &["text/html", "application/json"]) {
             Some(1) => Variant::Json,
             _ => Variant::Html,
         };
-        Self { accepted: accepted(request), page }
+        Self { accepted: accepted(request), page: Some(page) }
     }
 }
 

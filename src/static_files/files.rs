@@ -68,6 +68,25 @@ impl Files {
         })
     }
 
+    /// Whether the file of this path beneath the root answers for another address because nothing
+    /// is there.
+    #[must_use]
+    pub fn is_fallback(&self, address: &[u8], source: &[u8]) -> bool {
+        let Some(path) = self.options.fallback.as_deref().map(str::as_bytes) else { return false };
+        let bare = address.strip_suffix(b"/").unwrap_or(address);
+        // What is behind the address where the file is its own: the index of a folder, a page
+        // without its extension.
+        let behind = path.strip_prefix(bare);
+        let is_own = behind
+            .is_some_and(|behind| behind.is_empty() || behind == b".html" || self.is_index(behind));
+        path.strip_prefix(b"/") == Some(source) && !is_own
+    }
+
+    fn is_index(&self, behind: &[u8]) -> bool {
+        let name = behind.strip_prefix(b"/");
+        self.options.index.iter().any(|index| name == Some(index.as_bytes()))
+    }
+
     /// How often the root has changed. What was found in an earlier generation is stale.
     pub(super) const fn generation(&self) -> u64 {
         self.generation.get()

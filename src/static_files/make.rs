@@ -104,7 +104,8 @@ pub(super) async fn compressed(
     // The form is smaller than the file, or not kept.
     let most_bytes = usize::try_from(file.size_bytes).unwrap_or(usize::MAX);
     let room = lane.cache.borrow().room(most_bytes);
-    let Some(mut room) = room else { return Ok(Outcome::Done(None)) };
+    let turn = lane.cache.borrow().turn(most_bytes);
+    let (Some(mut room), Some(_turn)) = (room, turn) else { return Ok(Outcome::Done(None)) };
     let bytes = match &file.content {
         Content::Inline(bytes) => bytes.to_vec(),
         Content::Descriptor(fd) => read(lane.io, fd, file.size_bytes).await?,

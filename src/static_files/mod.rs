@@ -62,6 +62,7 @@ pub use resolve::Slash;
 use crate::limits::FILE_SETTLE_TIME;
 use crate::limits::FORM_STEPS_MAX;
 use crate::limits::OPEN_TRIES_MAX;
+use crate::request::Method;
 use crate::request::Request;
 use crate::request::accept_encoding::Accepted;
 use crate::request::accept_encoding::Coding;
@@ -157,6 +158,8 @@ fn known(
         plain = fresh(Variant::Plain, path)?;
     }
     match &plain.kind {
+        // Who does not read it needs no form of it.
+        _ if !matches!(request.method, Method::Get | Method::Head) => Some(plain),
         Kind::File(_) if request.header("accept-encoding").is_none() => Some(plain),
         Kind::File(_) => {
             match choice::next(cache, files, path, &plain, choice::accepted(request)) {
@@ -164,7 +167,7 @@ fn known(
                 Next::FindSidecars | Next::Compress(_) => None,
             }
         }
-        Kind::Folder => fresh(Wish::of(request).page, path),
+        Kind::Folder => fresh(Wish::of(request).page?, path),
         Kind::Moved(_) | Kind::Missing | Kind::NotAcceptable => Some(plain),
     }
 }
@@ -184,7 +187,10 @@ pub async fn look(lane: &Looking<'_>, files: &Files, look: Look) -> io::Result<R
     }
     match &plain.kind {
         Kind::File(_) => form(lane, files, path, plain, look.wish.accepted).await,
-        Kind::Folder => listing(lane, files, path, look.wish.page).await,
+        Kind::Folder => match look.wish.page {
+            Some(form) => listing(lane, files, path, form).await,
+            None => Ok(plain),
+        },
         Kind::Moved(_) | Kind::Missing | Kind::NotAcceptable => Ok(plain),
     }
 }
