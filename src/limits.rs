@@ -172,9 +172,9 @@ pub const MADE_FORMS_BYTES_MAX: usize = 2 * FILE_CACHE_BYTES_MAX;
 /// An entry older than this is compared with the disk before it is used again, so that a changed
 /// file is served in its new form within a second.
 pub const FILE_FRESH_TIME: Duration = Duration::from_millis(500);
-/// Bytes of all files that one lane is compressing or has waiting for it, but for the first of them,
-/// which may be larger. Over it a file is sent as it is, and compressed for somebody later: 4 MiB of
-/// the worst bytes take 1 to 3 s, and nobody should wait for many of them.
+/// Bytes of all files that one lane is compressing or has waiting for it, but for the first of
+/// them, which may be larger. Over it a file is sent as it is, and compressed for somebody later: 4
+/// MiB of the worst bytes take 1 to 3 s, and nobody should wait for many of them.
 pub const COMPRESS_PENDING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Devices beneath a folder of files of which a lane knows whether they are of this machine. Of
 /// further ones it is asked again.

@@ -23,7 +23,10 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, String)> {
         }
         let (name, hash) = user(line).map_err(|sentence| (number, sentence))?;
         if !names.insert(name) {
-            return Err((number, format!("the user {name:?} is already in a line above")));
+            return Err((
+                number,
+                format!("the user {name:?} is already in a line above: remove one of the two"),
+            ));
         }
         if users.len() == AUTH_USERS_MAX {
             return Err((number, format!("there are more than {AUTH_USERS_MAX} users")));
@@ -36,7 +39,11 @@ pub fn parse(text: &str) -> Result<Vec<(String, String)>, (usize, String)> {
 fn user(line: &str) -> Result<(&str, &str), String> {
     let mut fields = line.split(':');
     let (Some(name), Some(hash)) = (fields.next(), fields.next()) else {
-        return Err("there is no colon between a name and a hash".to_owned());
+        return Err(
+            "there is no colon between a name and a hash: write user:hash, as htpasswd -B \
+                    does"
+                .to_owned(),
+        );
     };
     if name.is_empty() {
         return Err("there is no name before the colon".to_owned());

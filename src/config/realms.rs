@@ -300,7 +300,8 @@ mod tests {
         assert_eq!(
             realm(folder.path(), "file = \"u\"").unwrap_err(),
             format!(
-                "{}:1: there is no colon between a name and a hash",
+                "{}:1: there is no colon between a name and a hash: write user:hash, as htpasswd -B \
+                 does",
                 folder.path().join("u").display()
             )
         );

@@ -47,7 +47,8 @@ pub struct Service {
     pub cache: RefCell<FileCache>,
     /// Where the lane has files compressed.
     pub workshop: Workshop,
-    /// Where it has passwords checked: who logs in does not wait for what strangers have compressed.
+    /// Where it has passwords checked: who logs in does not wait for what strangers have
+    /// compressed.
     pub proving: Workshop,
     /// Where it has folders read, which may hang with their disk and must not hold up the others.
     pub reading: Workshop,

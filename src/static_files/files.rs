@@ -13,6 +13,7 @@ use std::rc::Rc;
 
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::fs::Stat;
 
 use crate::clock::Moment;
 use crate::limits::DEVICES_KNOWN_MAX;
@@ -24,6 +25,7 @@ use crate::uring::Io;
 use crate::uring::open_beneath::open_directory;
 use crate::uring::residence::Medium;
 use crate::uring::residence::medium;
+use crate::uring::residence::stat;
 
 /// One folder of files.
 pub struct Files {
@@ -34,6 +36,7 @@ pub struct Files {
     root: RefCell<Root>,
     checked: Cell<Moment>,
     generation: Cell<u64>,
+    root_medium: Cell<Medium>,
     /// Of the devices beneath it that have no disk of this machine's behind them.
     media: RefCell<Vec<(u64, Medium)>>,
 }
@@ -56,7 +59,8 @@ impl Files {
     pub fn open(options: &Options, number: usize) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         let fd = rustix::fs::open(&options.root, flags, Mode::empty())?;
-        let place = place(&fd)?;
+        let place = place(&rustix::fs::fstat(&fd)?);
+        let root_medium = Cell::new(medium(&fd));
         Ok(Self {
             options: options.clone(),
             types: Types::new(&options.types),
@@ -64,7 +68,8 @@ impl Files {
             root: RefCell::new(Root { fd: Rc::new(fd), place }),
             checked: Cell::new(Moment::now()),
             generation: Cell::new(0),
-            media: RefCell::default(),
+            media: RefCell::new(vec![(place.0, root_medium.get())]),
+            root_medium,
         })
     }
 
@@ -102,8 +107,10 @@ impl Files {
         self.checked.set(now); // others go on with the old one meanwhile
         let Ok(path) = CString::new(self.options.root.as_os_str().as_bytes()) else { return };
         let Ok(fd) = open_directory(io, path).await else { return };
-        let Ok(place) = place(&fd) else { return };
+        let Ok(stat) = stat(&fd, self.root_medium.get()).await else { return };
+        let place = place(&stat);
         if place != self.root.borrow().place {
+            self.root_medium.set(self.medium(&fd, place.0));
             tracing::debug!(root = %self.options.root.display(), "the folder is another one now");
             self.root.replace(Root { fd: Rc::new(fd), place });
             self.generation.set(self.generation.get() + 1);
@@ -133,11 +140,10 @@ impl Files {
 
     /// Where to look for paths. `root` is [`Files::root`].
     pub(super) const fn ground<'f>(&'f self, io: Io, root: &'f Rc<OwnedFd>) -> Ground<'f> {
-        Ground { io, root, options: &self.options }
+        Ground { io, root, medium: self.root_medium.get(), options: &self.options }
     }
 }
 
-fn place(fd: &OwnedFd) -> io::Result<Place> {
-    let stat = rustix::fs::fstat(fd)?;
-    Ok((stat.st_dev, stat.st_ino))
+const fn place(stat: &Stat) -> Place {
+    (stat.st_dev, stat.st_ino)
 }

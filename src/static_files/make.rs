@@ -35,6 +35,7 @@ use crate::static_files::media_type::Weight;
 use crate::uring::Io;
 use crate::uring::read_at::read_at;
 use crate::uring::residence::Medium;
+use crate::uring::residence::stat;
 use crate::workshop::Busy;
 
 /// What came of loading or making.
@@ -60,6 +61,7 @@ pub(super) async fn load(
     fd: OwnedFd,
     identity: Identity,
     rest: Rest,
+    medium: Medium,
 ) -> io::Result<Outcome<Content>> {
     let fd = Rc::new(fd);
     let size_bytes = identity.size_bytes();
@@ -67,7 +69,7 @@ pub(super) async fn load(
         return Ok(Outcome::Done(Content::Descriptor(fd)));
     }
     let bytes = read(io, &fd, size_bytes).await?;
-    let stat = rustix::fs::fstat(&*fd)?;
+    let stat = stat(&fd, medium).await?;
     if bytes.len() as u64 != size_bytes || !Identity::of(&stat).has_the_bytes_of(identity) {
         return Ok(Outcome::Changed);
     }

@@ -231,7 +231,7 @@ async fn plain(lane: &Looking<'_>, files: &Files, path: &[u8]) -> io::Result<Rc<
                 }
                 let medium = files.medium(&fd, stat.st_dev);
                 let rest = if is_settling { Rest::Unsettled } else { Rest::Settled };
-                match make::load(lane.io, fd, identity, rest).await? {
+                match make::load(lane.io, fd, identity, rest, medium).await? {
                     Outcome::Done(content) => {
                         let description = describe(files, source, medium);
                         let file = File::plain(description, identity, content);
@@ -340,7 +340,7 @@ async fn find_sidecars(
         let same = |form: &File| form.identity() == Some(identity) && form.is_of(file);
         if !known.is_some_and(|known| known.file().is_some_and(same)) {
             let Outcome::Done(content) =
-                make::load(lane.io, open.fd, identity, Rest::Settled).await?
+                make::load(lane.io, open.fd, identity, Rest::Settled, file.medium()).await?
             else {
                 continue; // it is being written
             };

@@ -23,6 +23,8 @@ use crate::static_files::TrailingSlash;
 use crate::uring::Io;
 use crate::uring::open_beneath::Links;
 use crate::uring::open_beneath::open_beneath;
+use crate::uring::residence::Medium;
+use crate::uring::residence::stat;
 
 /// What a clean address leaves away.
 const PAGE_EXTENSION: &[u8] = b".html";
@@ -63,6 +65,8 @@ pub enum Slash {
 pub(super) struct Ground<'f> {
     pub io: Io,
     pub root: &'f Rc<OwnedFd>,
+    /// Of the root.
+    pub medium: Medium,
     pub options: &'f Options,
 }
 
@@ -163,7 +167,11 @@ impl Ground<'_> {
         // A NUL cannot be in the path: `request::target` refuses it.
         let Ok(path) = CString::new(path) else { return Ok(Opened::Nothing) };
         let links = links(self.options.symlinks);
-        try_to_open(|| open_beneath(self.io, self.root, path.clone(), links)).await
+        match try_to_open(|| open_beneath(self.io, self.root, path.clone(), links)).await? {
+            Tried::Open(fd) => classify(fd, self.medium).await,
+            Tried::Closed => Ok(Opened::Closed),
+            Tried::Nothing => Ok(Opened::Nothing),
+        }
     }
 }
 
@@ -204,26 +212,32 @@ enum Opened {
     Nothing,
 }
 
-async fn try_to_open<F>(mut open: impl FnMut() -> F) -> io::Result<Opened>
+enum Tried {
+    Open(OwnedFd),
+    Closed,
+    Nothing,
+}
+
+async fn try_to_open<F>(mut open: impl FnMut() -> F) -> io::Result<Tried>
 where
     F: Future<Output = io::Result<OwnedFd>>,
 {
     for _ in 0..OPEN_TRIES_MAX {
         match open().await {
-            Ok(fd) => return classify(fd),
+            Ok(fd) => return Ok(Tried::Open(fd)),
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::AGAIN) => {}
-                Some(Errno::ACCESS) => return Ok(Opened::Closed),
+                Some(Errno::ACCESS) => return Ok(Tried::Closed),
                 Some(errno) if is_trouble(errno) => return Err(error),
-                _ => return Ok(Opened::Nothing),
+                _ => return Ok(Tried::Nothing),
             },
         }
     }
-    Ok(Opened::Nothing)
+    Ok(Tried::Nothing)
 }
 
-fn classify(fd: OwnedFd) -> io::Result<Opened> {
-    let stat = rustix::fs::fstat(&fd)?;
+async fn classify(fd: OwnedFd, medium: Medium) -> io::Result<Opened> {
+    let stat = stat(&fd, medium).await?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Opened::File(fd, Box::new(stat)),
         FileType::Directory => Opened::Folder(fd),
@@ -269,7 +283,7 @@ mod tests {
                     std::fs::File::open("/").map(OwnedFd::from)
                 })
             }));
-            let found = matches!(opened.unwrap(), Opened::Folder(_));
+            let found = matches!(opened.unwrap(), Tried::Open(_));
             assert_eq!(found, failures < OPEN_TRIES_MAX, "{failures} failures");
             assert_eq!(tries, (failures + 1).min(OPEN_TRIES_MAX));
         }
@@ -284,9 +298,9 @@ mod tests {
             assert_eq!(Errno::from_io_error(&error), Some(errno));
         }
         for errno in [Errno::NOENT, Errno::NOTDIR, Errno::XDEV, Errno::NAMETOOLONG, Errno::NXIO] {
-            assert!(matches!(opened(errno), Ok(Opened::Nothing)), "{errno:?}");
+            assert!(matches!(opened(errno), Ok(Tried::Nothing)), "{errno:?}");
         }
-        assert!(matches!(opened(Errno::ACCESS), Ok(Opened::Closed)));
+        assert!(matches!(opened(Errno::ACCESS), Ok(Tried::Closed)));
     }
 
     #[test]
@@ -321,7 +335,7 @@ mod tests {
     fn found(root: &std::path::Path, options: &Options, path: &str) -> String {
         let runtime = Runtime::epoll().unwrap();
         let fd = Rc::new(OwnedFd::from(std::fs::File::open(root).unwrap()));
-        let ground = Ground { io: runtime.io(), root: &fd, options };
+        let ground = Ground { io: runtime.io(), root: &fd, medium: Medium::Local, options };
         match runtime.block_on(ground.resolve(path.as_bytes())).unwrap() {
             Found::File(file) => String::from_utf8(file.source).unwrap(),
             Found::Moved(Slash::Added) => "+/".to_owned(),

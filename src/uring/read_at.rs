@@ -65,7 +65,7 @@ async fn read_with_thread(
         let spare = rustix::buffer::spare_capacity(&mut bytes);
         rustix::io::pread(&job_file, spare, offset).map(|_| bytes)
     };
-    match DISK.with(Rc::clone).run(job).await {
+    match disk().run(job).await {
         Ok(Ok(bytes)) => {
             buffer.extend_from_slice(&bytes);
             Ok(bytes.len())
@@ -77,6 +77,11 @@ async fn read_with_thread(
             rustix::io::pread(&**file, spare, offset).map_err(io::Error::from)
         }
     }
+}
+
+/// The lane's threads for what may have to wait for a disk.
+pub(super) fn disk() -> Rc<Workshop> {
+    DISK.with(Rc::clone)
 }
 
 thread_local! {

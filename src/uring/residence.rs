@@ -11,17 +11,22 @@
 
 #![expect(unsafe_code, reason = "cachestat(2) has no safe wrapper")]
 
+use std::io;
 use std::io::IoSliceMut;
 use std::mem::size_of;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 use rustix::io::ReadWriteFlags;
 
 use crate::limits::RESIDENCE_PROBE_BYTES;
+use crate::uring::read_at::disk;
+use crate::workshop::Busy;
 
 /// Where the bytes of a file are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +120,24 @@ fn probe(file: BorrowedFd<'_>, at: u64) -> Residence {
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::PERM | Errno::INVAL) => Residence::Unknown,
         // EAGAIN; or the disk fails, which reading will tell.
         Err(_) => Residence::Absent,
+    }
+}
+
+/// What fstat(2) says of an open file, without making the lane wait for a [`Medium::Remote`] one:
+/// a thread of the lane's asks then.
+///
+/// # Errors
+///
+/// errno of fstat(2).
+pub async fn stat(file: &OwnedFd, medium: Medium) -> io::Result<Stat> {
+    if medium == Medium::Local {
+        return rustix::fs::fstat(file).map_err(io::Error::from);
+    }
+    // The job must own what it uses, as it goes on when nobody waits for it any more.
+    let asked = file.try_clone()?;
+    match disk().run(move || rustix::fs::fstat(asked)).await {
+        Ok(stat) => stat.map_err(io::Error::from),
+        Err(Busy) => Err(io::Error::from(io::ErrorKind::ResourceBusy)),
     }
 }
 

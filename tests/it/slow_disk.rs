@@ -60,6 +60,7 @@ const FILES: &[(u64, u64, &str, usize)] = &[
     (6, ROOT, "quick.txt", SMALL),
     (STUCK, ROOT, "stuck", 0),
     (8, STUCK, "file.txt", SMALL),
+    (FORGOTTEN, ROOT, "forgotten.bin", MEDIUM),
 ];
 const ROOT: u64 = 1;
 const SLOW: u64 = 2;
@@ -67,6 +68,10 @@ const SLOW_SMALL: u64 = 3;
 const BROKEN: u64 = 4;
 /// A folder in which looking for a name takes as long as the gate is shut.
 const STUCK: u64 = 7;
+
+/// Of which the kernel must ask for size and times each time, which takes as long as the gate is
+/// shut.
+const FORGOTTEN: u64 = 9;
 
 /// What holds answers of the disk back.
 #[derive(Default)]
@@ -151,6 +156,9 @@ impl Filesystem for Disk {
         let found = FILES.iter().find(|(_, folder, other, _)| *folder == parent && name == *other);
         let found = found.and_then(|(inode, ..)| attributes(*inode));
         let answer = move || match found {
+            Some(found) if found.ino == INodeNo(FORGOTTEN) => {
+                reply.entry(&Duration::ZERO, &found, Generation(0));
+            }
             Some(found) => reply.entry(&FOR_EVER, &found, Generation(0)),
             None => reply.error(Errno::ENOENT),
         };
@@ -158,7 +166,11 @@ impl Filesystem for Disk {
     }
 
     fn getattr(&self, _request: &Request, inode: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        match attributes(inode.into()) {
+        let inode = u64::from(inode);
+        match attributes(inode) {
+            Some(found) if inode == FORGOTTEN => {
+                self.gate.pass(move || reply.attr(&Duration::ZERO, &found));
+            }
             Some(found) => reply.attr(&FOR_EVER, &found),
             None => reply.error(Errno::ENOENT),
         }
@@ -321,6 +333,23 @@ fn a_range_of_a_file_that_hangs() {
         let response = waiting.response();
         assert_eq!(response.status, 206, "{io}");
         assert!(response.body == pattern(LARGE)[300_001..=700_000], "{io}: the bytes differ");
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_say_how_a_file_is_makes_only_those_wait_who_ask_for_it() {
+    for io in IO {
+        let Some(served) = Served::start(io) else { return };
+        let mut waiting = served.ask("/disk/forgotten.bin", "");
+        served.disk.gate.wait_for_somebody();
+        served.serves_others();
+        served.disk.gate.open();
+        for _ in 0..3 {
+            let response = waiting.response();
+            assert_eq!(response.status, 200, "{io}");
+            assert!(response.body == pattern(MEDIUM), "{io}: the bytes differ");
+            waiting.send("GET /disk/forgotten.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        }
     }
 }
 
