@@ -80,15 +80,16 @@ impl Head {
     ///
     /// Content-Type speaks of what was asked for. It is left out where the body is something else:
     /// the page of an error or a redirect, several ranges, or nothing at all. How long a cache may
-    /// keep something is not said of an error: what is missing for a moment would be missing for a
-    /// year.
+    /// keep something is not said of an error, only that it may not: what is missing for a moment
+    /// would be missing for a year.
     pub fn overlay(&mut self, overlay: &Overlay) {
         if overlay.is_empty() {
             return;
         }
         let mut fields = Vec::with_capacity(self.fields.len() + overlay.lines.len());
         let is_error = self.status() >= 400;
-        let is_meant = |line: &Line<'_>| !(is_error && is_for_caches(line.name));
+        let is_meant =
+            |line: &Line<'_>| !is_error || !is_for_caches(line.name) || forbids_reuse(line.value);
         let over: Vec<Line<'_>> = lines(&overlay.lines).filter(is_meant).collect();
         let keeps_type =
             over.iter().any(|line| is_content_type(line.name)) && !self.has_what_was_asked_for();
@@ -138,6 +139,13 @@ fn is_for_caches(name: &[u8]) -> bool {
     const NAMES: [&[u8]; 4] =
         [b"cache-control", b"expires", b"cdn-cache-control", b"surrogate-control"];
     NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether a value of Cache-Control forbids to use an answer again without asking.
+fn forbids_reuse(value: &[u8]) -> bool {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|directive| {
+        directive.eq_ignore_ascii_case(b"no-store") || directive.eq_ignore_ascii_case(b"no-cache")
+    })
 }
 
 /// How fields of the same name go together.

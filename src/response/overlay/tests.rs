@@ -126,6 +126,11 @@ fn no_error_is_kept_for_long() {
         assert_eq!(fields.contains("immutable") && fields.contains("expires"), is_told, "{status}");
         assert!(fields.contains("X-Frame-Options"), "{status}");
     }
+    let mut forbidding = Overlay::default();
+    forbidding.set("Cache-Control", "private, No-Store");
+    let mut head = Head::new(404);
+    head.overlay(&forbidding);
+    assert!(String::from_utf8(head.fields).unwrap().contains("No-Store"));
     // What an application says of its own error stays.
     let mut head = Head::new(404);
     head.field("Cache-Control", "no-store");
