@@ -136,11 +136,18 @@ async fn fail(
     let field = lifecycle::connection_field(&exchange);
     let service = std::rc::Rc::clone(&connection.service);
     let answer = error_page::Answer { head, asked: call.asked, connection: field };
-    let bytes = match service.error_page(call.site, status) {
-        Some((files, path)) => error_page::answer_with(connection, answer, files, path).await?,
-        None => answer.encode(&service, &mut connection.outbox.bytes),
+    let mut bytes = 0;
+    let sent = match service.error_page(call.site, status) {
+        Some((files, path)) => {
+            error_page::answer_with(connection, answer, files, path, &mut bytes).await
+        }
+        None => {
+            bytes = answer.encode(&service, &mut connection.outbox.bytes);
+            Ok(())
+        }
     };
     call.log(&service, status, bytes);
+    sent?;
     Ok(Settlement { next: lifecycle::after(&exchange), unread: Unread::Nothing })
 }
 

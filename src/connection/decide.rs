@@ -7,8 +7,6 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use percent_encoding::AsciiSet;
-use percent_encoding::CONTROLS;
 use percent_encoding::percent_encode;
 
 use crate::address::Address;
@@ -40,6 +38,7 @@ use crate::response::head::Delimitation;
 use crate::route::Destination;
 use crate::route::Route;
 use crate::route::Slash;
+use crate::rules::OUTSIDE_PATH;
 use crate::static_files;
 use crate::static_files::Entry;
 use crate::static_files::Ready;
@@ -166,6 +165,7 @@ impl Call {
         self.head.capacity()
             + self.overlay.held_bytes()
             + self.path.as_ref().map_or(0, Vec::capacity)
+            + self.user.as_ref().map_or(0, String::capacity)
             + self.record.as_ref().map_or(0, Record::held_bytes)
     }
 
@@ -460,21 +460,3 @@ pub(super) fn merged(path: &[u8]) -> Cow<'_, [u8]> {
     merged.dedup_by(|next, last| (*next, *last) == (b'/', b'/'));
     Cow::Owned(merged)
 }
-
-/// What must be escaped in a path of a URI: all but pchar and the slash (RFC 3986 section 3.3).
-const OUTSIDE_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');

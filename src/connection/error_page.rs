@@ -98,29 +98,31 @@ impl Answer {
     }
 }
 
-/// Answers with the operator's page from a folder; with our own where it is not to be had. Gives
-/// the bytes of the body that were sent.
+/// Answers with the operator's page from a folder; with our own where it is not to be had. Adds the
+/// bytes of the body that were sent to `sent_bytes`, also where it breaks off.
 pub(super) async fn answer_with(
     connection: &mut Connection,
     mut answer: Answer,
     files: usize,
     path: &str,
-) -> Result<u64, Ended> {
+    sent_bytes: &mut u64,
+) -> Result<(), Ended> {
     let service = Rc::clone(&connection.service);
     let entry = match file_answer::whole(&service, files, path).await {
         Some(entry) if !forbids_body(answer.head.status()) => entry,
-        _ => return Ok(answer.encode(&service, &mut connection.outbox.bytes)),
+        _ => {
+            *sent_bytes += answer.encode(&service, &mut connection.outbox.bytes);
+            return Ok(());
+        }
     };
     let Some(file) = entry.file() else { return Err(Ended::CutShort) };
     answer.head.field("Content-Type", file.media_type());
     let length = Delimitation::Length(file.size_bytes);
     answer.put_head(&service, &mut connection.outbox.bytes, length);
-    let mut sent_bytes = 0;
-    if answer.asked.method != Method::Head {
-        let whole = 0..file.size_bytes;
-        file_answer::send_slice(connection, file, whole, &mut sent_bytes).await?;
+    if answer.asked.method == Method::Head {
+        return Ok(());
     }
-    Ok(sent_bytes)
+    file_answer::send_slice(connection, file, 0..file.size_bytes, sent_bytes).await
 }
 
 fn page(status: u16, form: Form) -> (&'static str, String) {

@@ -253,11 +253,12 @@ impl Connection {
     async fn send_page(&mut self, page: Page) -> Result<Settlement, Ended> {
         let Page { answer, files, path, settlement, record } = page;
         let status = answer.head.status();
-        let bytes = error_page::answer_with(self, answer, files, &path).await?;
+        let mut bytes = 0;
+        let sent = error_page::answer_with(self, answer, files, &path, &mut bytes).await;
         if let Some(record) = &record {
             record.log(&self.service, status, bytes);
         }
-        Ok(settlement)
+        sent.map(|()| settlement)
     }
 
     /// Sends everything that is ready and receives more of a head. Both operations are handed over

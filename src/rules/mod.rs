@@ -30,3 +30,4 @@ pub use spec::Credentials;
 pub use spec::ErrorPage;
 pub use spec::Policy;
 pub use spec::Rule;
+pub use target::OUTSIDE_PATH;

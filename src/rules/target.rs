@@ -403,7 +403,7 @@ fn dots(segment: &[u8], dot: Dot) -> bool {
 }
 
 /// What must be escaped in a path of a URI: all but pchar and the slash (RFC 3986 section 3.3).
-const OUTSIDE_PATH: &AsciiSet = &OUTSIDE_WRITTEN_PATH.add(b'%');
+pub const OUTSIDE_PATH: &AsciiSet = &OUTSIDE_WRITTEN_PATH.add(b'%');
 
 /// The same where the operator may have escaped it.
 const OUTSIDE_WRITTEN_PATH: &AsciiSet = &OUTSIDE_QUERY

@@ -17,7 +17,7 @@ use crate::limits::LISTING_ENTRIES_MAX;
 use crate::static_files::Hidden;
 use crate::static_files::Symlinks;
 use crate::static_files::cache::Variant;
-use crate::static_files::entry::Identity;
+use crate::static_files::identity::Identity;
 use crate::static_files::listing_page;
 use crate::static_files::listing_page::Listed;
 use crate::static_files::resolve::is_hidden;

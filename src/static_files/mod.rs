@@ -10,6 +10,7 @@
 //! | `choice` | which form of it a request gets |
 //! | `resolve` | what is on disk |
 //! | `make`, `compress`, `listing`, `listing_page`, `media_type` | forms of it |
+//! | `identity` | which version of it |
 //! | `entry` | made ready once |
 //! | `precondition`, `range`, `multipart` | what this request wants of it |
 //! | `reply` | the answer |
@@ -21,6 +22,7 @@ mod choice;
 mod compress;
 mod entry;
 mod files;
+mod identity;
 mod listing;
 mod listing_page;
 mod make;
@@ -76,7 +78,7 @@ use cache::Variant;
 use choice::Next;
 use choice::Wish;
 use entry::Description;
-use entry::Identity;
+use identity::Identity;
 use make::Outcome;
 use make::Rest;
 use resolve::Found;
@@ -328,8 +330,10 @@ async fn find_sidecars(
             continue;
         };
         let identity = Identity::of(&open.stat);
-        // It may just be being written.
-        if identity.is_settling() || identity.is_older_than(&origin) {
+        // It may just be being written: whoever does makes it empty before its time changes, and
+        // no coding makes nothing of anything.
+        let is_being_written = identity.is_settling() || identity.size_bytes() == 0;
+        if is_being_written || identity.is_older_than(&origin) {
             continue;
         }
         let place = Place { files: files.number, variant: Variant::Sidecar(coding), path };

@@ -351,6 +351,19 @@ fn what_is_not_worth_it_is_not_compressed() {
 }
 
 #[test]
+fn an_empty_file_beside_another_is_no_form_of_it() {
+    let bytes = text(5000, "whole");
+    let site = Site::new(&[("a.txt", &bytes), ("a.txt.gz", b""), ("a.txt.br", b"")]);
+    let server = serve(&site);
+    let mut client = server.connect();
+    for coding in ["gzip", "br"] {
+        let response = accepting(&mut client, "/a.txt", coding);
+        assert_eq!(response.header("content-encoding"), Some(coding), "made of the file");
+        assert_eq!(decode(&response), bytes);
+    }
+}
+
+#[test]
 fn what_is_compressed_already_is_compressed_for_nobody() {
     let site = Site::new(&[("a.zip", &text(5000, "stored")), ("small.txt", b"small")]);
     let server = serve(&site);

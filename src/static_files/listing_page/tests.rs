@@ -224,28 +224,3 @@ fn times_of_any_year() {
         assert!(serde_json::from_slice::<serde_json::Value>(&json(&entries)).is_ok());
     }
 }
-
-/// `LISTING_SAMPLES=folder cargo test --lib samples_for_the_eye -- --ignored`
-#[test]
-#[ignore = "writes pages to be looked at"]
-fn samples_for_the_eye() {
-    let target = std::path::PathBuf::from(std::env::var_os("LISTING_SAMPLES").unwrap());
-    let mut entries = vec![folder(b"2026-releases"), folder(b"images"), folder(b"docs")];
-    for (at, name) in
-        ["README.md", "release-2.tar.gz", "release-10.tar.gz", "movie.mp4"].into_iter().enumerate()
-    {
-        let size_bytes = 317_u64.pow(u32::try_from(at).unwrap() + 1);
-        let modified_unix_seconds = 1_760_000_000 + size_bytes % 10_000_000;
-        entries.push(Listed { modified_unix_seconds, ..file(name.as_bytes(), size_bytes) });
-    }
-    entries.push(file("a-long-name-".repeat(12).as_bytes(), 0));
-    sort(&mut entries);
-    let usual = html(b"/pub/software/corelane/", &entries, Completeness::Whole);
-    std::fs::write(target.join("usual.html"), usual).unwrap();
-    let mut hostile = hostile();
-    sort(&mut hostile);
-    let hostile = html(b"/<b>/\xff/", &hostile, Completeness::Cut);
-    std::fs::write(target.join("hostile.html"), hostile).unwrap();
-    let empty = html(b"/", &[], Completeness::Whole);
-    std::fs::write(target.join("empty.html"), empty).unwrap();
-}
